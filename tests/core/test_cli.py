@@ -1,0 +1,196 @@
+"""The commands, from arguments to exit codes."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from vrpo_theory.cli import app
+
+TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
+GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "llada_tiny" / "elbo.json").read_text())
+RUN = CliRunner()
+
+
+def vrpo(*arguments):
+    return RUN.invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    row = {
+        "id": "golden",
+        "prompt_ids": GOLDEN["prompt"],
+        "chosen_ids": GOLDEN["chosen"],
+        "rejected_ids": GOLDEN["rejected"],
+    }
+    longer = {"prompt_ids": [1, 2], "chosen_ids": list(range(13)), "rejected_ids": [7, 8, 9]}
+    path.write_text(json.dumps(row) + "\n" + json.dumps(longer) + "\n")
+    return path
+
+
+def checkpoints(pairs):
+    return "--policy", TINY / "policy", "--reference", TINY / "reference", "--pairs", pairs
+
+
+def test_exact_score_of_the_golden_pair(pairs):
+    result = vrpo("score", *checkpoints(pairs), "--method", "exact", "--limit", 1, "--json")
+    assert result.exit_code == 0, result.output
+    (document,) = json.loads(result.stdout)["pairs"]
+    assert math.isclose(document["margin"], 2.265200, abs_tol=1e-4)
+    assert math.isclose(document["score"], 0.2 * document["margin"], rel_tol=1e-12)
+    loglik = document["loglik"]
+    margin = (
+        loglik["policy_chosen"] - loglik["reference_chosen"] - loglik["policy_rejected"] + loglik["reference_rejected"]
+    )
+    assert math.isclose(margin, 3.216872, abs_tol=1e-4)
+    for name, values in GOLDEN["results"].items():
+        key = name.replace(".", "_")
+        assert math.isclose(document["elbo"][key], values["elbo_exact"], abs_tol=1e-4)
+        assert math.isclose(loglik[key], values["loglik_exact"], abs_tol=1e-4)
+    assert document["stderr"] is None
+    assert document["v_time"] > 0
+    assert document["v_mask"] > 0
+
+
+def test_auto_is_exact_up_to_twelve_tokens(pairs):
+    result = vrpo("score", *checkpoints(pairs), "--json")
+    first, second = json.loads(result.stdout)["pairs"]
+    assert (first["method"], second["method"]) == ("exact", "mc")
+    assert second["loglik"] is None
+    assert second["stderr"] > 0
+    assert second["v_time"] is second["v_mask"] is None
+
+
+@pytest.mark.parametrize(
+    ("n_t", "n_yt", "known"), [(4, 2, (True, True, True)), (1, 3, (False, False, True)), (3, 1, (True, False, False))]
+)
+def test_sampled_components_follow_the_budget(pairs, n_t, n_yt, known):
+    options = ("--method", "mc", "--n-t", n_t, "--n-yt", n_yt, "--no-shared", "--limit", 1, "--json")
+    result = vrpo("score", *checkpoints(pairs), *options)
+    (d,) = json.loads(result.stdout)["pairs"]
+    assert tuple(d[k] is not None for k in ("stderr", "v_time", "v_mask")) == known
+    if all(known):
+        assert math.isclose(d["stderr"] ** 2, 0.04 * (d["v_time"] / n_t + d["v_mask"] / (n_t * n_yt)), rel_tol=1e-9)
+
+
+def test_the_table_for_people(pairs):
+    result = vrpo("score", *checkpoints(pairs))
+    assert "golden" in result.stdout
+    assert "2.2652" in result.stdout
+
+
+def test_too_long_to_enumerate_is_bad_input(tmp_path):
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"prompt_ids": [], "chosen_ids": list(range(21)), "rejected_ids": [1]}))
+    result = vrpo("score", *checkpoints(path), "--method", "exact")
+    assert result.exit_code == 2
+    assert "--method mc" in result.stderr
+
+
+def test_bad_rows_name_file_and_line(tmp_path):
+    path = tmp_path / "bad.jsonl"
+    path.write_text(
+        '{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [2]}\n{"prompt_ids": [1], "chosen_ids": [258], "rejected_ids": [2]}\n'
+    )
+    result = vrpo("score", *checkpoints(path))
+    assert result.exit_code == 2
+    first, second = result.stderr.strip().splitlines()
+    assert first.startswith(f"{path}:1: ")
+    assert second.startswith(f"{path}:2: ")
+    assert "mask" in second
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("reproduce", "no-such-exhibit"),
+        ("reproduce", "table3", "--policy", TINY / "policy"),
+        ("reproduce",),
+        ("reproduce", "table3", "--method", "guess"),
+        ("score", "--policy", TINY / "nowhere", "--reference", TINY / "reference", "--pairs", "nothing.jsonl"),
+    ],
+)
+def test_bad_input_exits_2(arguments):
+    assert vrpo(*arguments).exit_code == 2
+
+
+def test_list_names_every_exhibit():
+    from vrpo_theory import EXHIBITS
+
+    result = vrpo("reproduce", "--list")
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.stdout.splitlines()] == EXHIBITS.names()
+
+
+def reproduce(out, *arguments):
+    return vrpo("reproduce", "table3", "--out", out, "--repeats", 3, "--limit", 2, *arguments)
+
+
+def test_reproduce_writes_checks_and_detects_a_difference(tmp_path):
+    result = reproduce(tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)["exhibits"]["table3"]
+    assert set(document) == {"cells", "provenance"}
+    assert {p.name for p in tmp_path.iterdir()} == {"table3.json", "table3.md", "table3.png"}
+    stored = tmp_path / "table3.json"
+    assert json.loads(stored.read_text()) == document
+    assert {"versions", "code", "models", "pairs", "options"} <= document["provenance"].keys()
+
+    again = reproduce(tmp_path)
+    assert "inputs unchanged" in again.stderr
+    assert reproduce(tmp_path, "--check").exit_code == 0
+    document["cells"][0]["value"] *= 1.01
+    stored.write_text(json.dumps(document))
+    result = reproduce(tmp_path, "--check")
+    assert result.exit_code == 3
+    assert "var_score" in result.stderr
+    stored.write_text("{}")
+    assert reproduce(tmp_path, "--check").exit_code == 2
+
+
+def test_real_checkpoints_and_pairs(pairs, tmp_path):
+    """Two pairs, one too long for exact: so Monte Carlo, the proxy gradient, and no claim about the bias."""
+    result = reproduce(tmp_path / "out", *checkpoints(pairs), "--json")
+    assert result.exit_code == 0, result.output
+    cells = json.loads(result.stdout)["exhibits"]["table3"]["cells"]
+    assert {c["column"]["model"] for c in cells} == {"policy"}
+    assert {c["method"] for c in cells} == {"mc", "paper"}
+    gradient = [c for c in cells if c["row"] == "var_gradient"]
+    assert all(c["value"] > 0 and "up-projection" in c["note"] and c["n_pairs"] == 2 for c in gradient)
+
+
+def test_disk_full_keeps_the_old_table(tmp_path, monkeypatch):
+    assert reproduce(tmp_path).exit_code == 0
+    before = (tmp_path / "table3.json").read_bytes()
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vrpo_theory.files.os.fsync", full)
+    result = reproduce(tmp_path, "--fresh")
+    assert result.exit_code == 1
+    assert "No space left" in result.stderr
+    assert "resume" in result.stderr
+    assert (tmp_path / "table3.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_runs_say_how_to_resume(tmp_path, number, code):
+    command = [sys.executable, "-m", "vrpo_theory.reproduce", "table3", "--out", str(tmp_path), "--repeats", "100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}, text=True)
+    time.sleep(6)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert "resume" in errors
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,111 @@
+"""The loss and its two-pass gradient."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, backward, elbo, loss
+from vrpo_theory.preference import contributions, margin
+from vrpo_theory.weightings.plain import PLAIN
+
+DESIGN = {"count": DESIGNS["iid_count"](), "time": DESIGNS["iid_time"](0.05)}
+CASES = [("tabular", 4), ("markov", 5), ("llada", 3)]
+
+
+def grads(model):
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+def clear(case):
+    case.policy.zero_grad() if hasattr(case.policy, "zero_grad") else None
+    for p in case.policy.parameters():
+        p.grad = None
+
+
+def plug_in(case, draws, beta):
+    """The whole loss in one graph, as trainers write it."""
+    score = 0.0
+    for draw in draws:
+        batch = elbo.collate([(draw.response, row) for row in draw.masks.mask], case.policy)
+        factor = (
+            1 / draw.masks.level * (draw.response.length if draw.masks.form == "count" else 1) / len(draw.masks.mask)
+        )
+        for role in draw.contrast.roles:
+            sums = case.model(role).log_prob(*batch).double().sum(1)
+            score = score + beta * draw.contrast.coefficient(role) * (torch.tensor(factor) * sums).sum()
+    return -torch.nn.functional.logsigmoid(score)
+
+
+@pytest.mark.parametrize(("name", "length"), CASES)
+@pytest.mark.parametrize("form", ["count", "time"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_two_passes_equal_autograd_of_the_plug_in_loss(name, length, form, shared):
+    case = MODELS[name].case(0, length)
+    draws = Coupling(shared).draw(case.pair, DESIGN[form], Budget(3, 2), seed=1)
+    clear(case)
+    score = backward(case, draws, PLAIN, beta=0.3, batch_size=4)
+    ours = grads(case.policy)
+    clear(case)
+    value = plug_in(case, draws, 0.3)
+    value.backward()
+    precise = case.policy.dtype == torch.float64
+    assert math.isclose(float(loss(score)), float(value.detach()), rel_tol=1e-12 if precise else 1e-5)
+    for a, b in zip(ours, grads(case.policy), strict=True):
+        assert torch.allclose(a, b, rtol=1e-9 if precise else 1e-3, atol=1e-12 if precise else 1e-5)
+    clear(case)
+
+
+def test_gradient_matches_finite_differences():
+    case = MODELS["markov"].case(1, 4)
+    draws = Coupling().draw(case.pair, DESIGN["count"], Budget(2, 2), seed=0)
+
+    def value():
+        return float(loss(0.2 * margin(draws, contributions([case], [draws], PLAIN)[0])))
+
+    clear(case)
+    backward(case, draws, PLAIN)
+    (gradient,) = grads(case.policy)
+    step, logits = 1e-5, case.policy.logits.data
+    for index in ((0, 1), (3, 2), (4, 4)):
+        middle = float(logits[index])
+        ends = []
+        for sign in (1, -1):
+            logits[index] = middle + sign * step
+            ends.append(value())
+        logits[index] = middle
+        assert math.isclose((ends[0] - ends[1]) / (2 * step), float(gradient[index]), rel_tol=1e-6, abs_tol=1e-9)
+
+
+def test_gradients_accumulate_and_a_known_score_saves_a_pass():
+    case = MODELS["tabular"].case(0, 4)
+    draws = Coupling().draw(case.pair, DESIGN["count"], Budget(4, 1), seed=0)
+    clear(case)
+    score = backward(case, draws, PLAIN)
+    (once,) = grads(case.policy)
+    assert backward(case, draws, PLAIN, score=score) == score
+    (twice,) = grads(case.policy)
+    assert torch.allclose(twice, 2 * once, rtol=1e-14)
+
+
+def test_loss_is_stable_and_ln_2_at_zero():
+    assert float(loss(0.0)) == pytest.approx(math.log(2), abs=1e-15)
+    assert np.allclose(loss([-800.0, 800.0]), [800.0, 0.0])
+
+
+def test_the_reference_gets_no_gradient():
+    case = MODELS["tabular"].case(0, 4)
+    backward(case, Coupling(False).draw(case.pair, DESIGN["count"], Budget(2, 1), seed=0), PLAIN)
+    assert case.reference.logits.grad is None
+
+
+def test_models_are_told_apart_in_one_stream():
+    """Cases of several models in one call give what each gives alone."""
+    cases = [MODELS["markov"].case(s, 5) for s in range(3)]
+    cases.append(Case(cases[0].policy, cases[1].reference, cases[2].pair))
+    draws = [Coupling().draw(c.pair, DESIGN["count"], Budget(2, 2), seed=0) for c in cases]
+    together = contributions(cases, draws, PLAIN, batch_size=3)
+    for case, draw, addends in zip(cases, draws, together, strict=True):
+        alone = contributions([case], [draw], PLAIN)[0]
+        assert all((a == b).all() for a, b in zip(addends, alone, strict=True))

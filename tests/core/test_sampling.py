@@ -1,0 +1,178 @@
+"""Monte Carlo against exact values, at stated rates of false alarm."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, estimate_scores, replicate
+from vrpo_theory.exact import margin_moments, margin_variance, profiles, tabulate, true_margin
+from vrpo_theory.sampling import gradient_variance, nested_moments
+
+COUNT = DESIGNS["iid_count"]()
+CASE = MODELS["tabular"].case(0, 6)
+(ANSWERS,) = tabulate([CASE])
+
+
+def margins(budget, shared, repeats, seed=0):
+    return np.array([m.mean for m in replicate(ANSWERS, COUNT, budget, Coupling(shared), repeats, seed=seed)])
+
+
+@pytest.mark.statistical(rate=2e-9, detects="a mean off by 0.06 standard deviations of one timestep")
+@pytest.mark.parametrize("shared", [True, False])
+def test_mean_is_the_exact_margin(shared):
+    """Bernstein's inequality with the exact variance and range of one timestep's term, at 1e-9 each."""
+    repeats, budget = 2000, Budget(8, 1)
+    moments = margin_moments(profiles(ANSWERS), COUNT, Coupling(shared))
+    variance = moments.v_time + moments.v_mask
+    width = sum(
+        np.ptp([6 / max(c, 1) * s for c, s in zip(t.counts, t.sums, strict=True)])
+        for answers in (ANSWERS.policy, ANSWERS.reference)
+        for t in answers.tables.values()
+    )
+    log_rate, n = math.log(2 / 1e-9), repeats * budget.n_t
+    bound = math.sqrt(2 * variance * log_rate / n) + 2 * width * log_rate / (3 * n)
+    assert bound < 0.1 * math.sqrt(variance)
+    assert abs(margins(budget, shared, repeats).mean() - true_margin(ANSWERS)) < bound
+
+
+@pytest.mark.statistical(rate=2e-9, detects="a standard error wrong by 10% (as when a batch is taken for one draw)")
+@pytest.mark.parametrize("shared", [True, False])
+def test_standard_error_is_the_deviation_of_replications(shared):
+    """10% is over six of the fourth-moment standard errors of a deviation from 2,000 replications."""
+    repeats, budget = 2000, Budget(8, 2)
+    cases = [ANSWERS] * repeats
+    stderr = np.array(
+        [
+            estimate_scores(cases[:1], COUNT, budget, Coupling(shared), seed=s, beta=1.0)[0].margin.stderr
+            for s in range(repeats)
+        ]
+    )
+    spread = margins(budget, shared, repeats, seed=12345).std(ddof=1)
+    exact = math.sqrt(margin_variance(profiles(ANSWERS), COUNT, budget, Coupling(shared)))
+    assert abs(math.sqrt((stderr**2).mean()) / spread - 1) < 0.1
+    assert abs(spread / exact - 1) < 0.1
+
+
+@pytest.mark.statistical(rate=2e-9, detects="coverage off by 1.5 points")
+def test_intervals_cover():
+    """10,000 nominal 95% intervals at n = 128; 1.5 points are 6.9 binomial standard deviations."""
+    truth, hits = true_margin(ANSWERS), 0
+    for seed in range(10_000):
+        margin = estimate_scores([ANSWERS], COUNT, Budget(128, 1), Coupling(), seed=seed)[0].margin
+        hits += abs(margin.value - truth) <= 1.959964 * margin.stderr
+    assert 0.935 <= hits / 10_000 <= 0.965
+
+
+def test_nested_components_are_unbiased_over_all_joint_draws():
+    """The analysis of variance at (2, 2), averaged over the joint law of a three-token response: no sampling at all."""
+    (answers,) = tabulate([MODELS["tabular"].case(2, 3)])
+    budget, response = Budget(2, 2), answers.pair.chosen
+    table = answers.policy[response].log_prob
+    v_time = v_mask = 0.0
+    for prob, masks in COUNT.joint(3, budget):
+        addends = (3 / masks.level / budget.n) * table[masks.mask @ (1 << np.arange(3))].sum(1)
+        found = nested_moments(addends, budget)
+        v_time += prob * found.v_time
+        v_mask += prob * found.v_mask
+    means = answers.policy[response].count_means()[1:] * 3 / np.arange(1, 4)
+    within = [np.var([3 / k * table[b].sum() for b in range(8) if b.bit_count() == k]) for k in (1, 2, 3)]
+    assert math.isclose(v_time, means.var(), rel_tol=1e-12)
+    assert math.isclose(v_mask, np.mean(within), rel_tol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("budget", "known"),
+    [(Budget(8, 1), (False, False, True)), (Budget(1, 4), (False, True, False)), (Budget(2, 2), (True, True, True))],
+    ids=str,
+)
+def test_what_cannot_be_told_is_null(budget, known):
+    estimate = estimate_scores([ANSWERS], COUNT, budget, Coupling(), seed=0)[0]
+    found = (estimate.moments.v_time, estimate.moments.v_mask, estimate.margin.stderr)
+    assert tuple(x is not None for x in found) == known
+    if all(known):
+        v_time, v_mask, stderr = found
+        assert math.isclose(stderr**2, v_time / budget.n_t + v_mask / budget.n, rel_tol=1e-12)
+
+
+def test_swapping_the_pair_negates_the_score_exactly():
+    swapped = Case(CASE.policy, CASE.reference, CASE.pair.swapped())
+    for shared in (True, False):
+        one, other = estimate_scores([CASE, swapped], COUNT, Budget(3, 2), Coupling(shared), seed=5)
+        assert one.score.value == -other.score.value
+        assert one.margin.stderr == other.margin.stderr
+
+
+def test_policy_equal_to_reference_scores_zero_when_shared():
+    same = Case(CASE.policy, CASE.policy, CASE.pair)
+    shared, apart = (estimate_scores([same], COUNT, Budget(2, 2), Coupling(s), seed=0)[0] for s in (True, False))
+    assert shared.score.value == 0.0
+    assert abs(shared.loss.value - math.log(2)) < 1e-12
+    assert apart.score.value != 0.0
+
+
+def test_order_batch_size_and_company_do_not_matter():
+    cases = [Case(CASE.policy, CASE.reference, MODELS["tabular"].case(s, 6).pair) for s in range(4)]
+
+    def scores(cases, **options):
+        found = estimate_scores(cases, COUNT, Budget(3, 2), Coupling(False), seed=1, **options)
+        return {c.pair.id: e.score.value for c, e in zip(cases, found, strict=True)}
+
+    expected = scores(cases)
+    assert scores(cases[::-1], batch_size=7) == expected
+    assert scores(cases[2:3], batch_size=1) == {cases[2].pair.id: expected[cases[2].pair.id]}
+
+
+def test_seed_repeat_design_budget_and_role_move_the_draws():
+    def masks(seed=0, repeat=0, budget=Budget(2, 2), shared=True, side=0):  # noqa: B008
+        return Coupling(shared).draw(CASE.pair, COUNT, budget, seed=seed, repeat=repeat)[side].masks.mask.tobytes()
+
+    found = [masks(), masks(seed=1), masks(repeat=1), masks(budget=Budget(4, 1)), masks(shared=False)]
+    found += [masks(shared=False, side=1), masks(side=1)]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.statistical(rate=1e-9, detects="a variance of the gradient off by half")
+def test_gradient_variance_against_the_finite_law():
+    """L = 2, n = 1: 3 masks a response, so 3 x 3 equally structured draws give the exact trace of the covariance."""
+    import torch
+
+    case = MODELS["tabular"].case(0, 2)
+    budget, law = Budget(1, 1), {}
+    for prob, draws in _all_draws(case, budget):
+        law[tuple(d.masks.mask.tobytes() for d in draws)] = (prob, _plug_in_gradient(case, draws))
+    probs = np.array([p for p, _ in law.values()])
+    grads = torch.stack([g for _, g in law.values()]).numpy()
+    mean = probs @ grads
+    exact = float(probs @ ((grads - mean) ** 2).sum(1))
+    found = gradient_variance(case, COUNT, budget, Coupling(), 1500, seed=0)
+    assert abs(found.value - exact) < 6.5 * found.stderr
+    assert 6.5 * found.stderr < 0.5 * exact
+
+
+def _all_draws(case, budget):
+    from vrpo_theory.couplings import Draw
+
+    contrasts = Coupling().contrasts
+    per_side = [list(COUNT.joint(2, budget)) for _ in contrasts]
+    for p, first in per_side[0]:
+        for q, second in per_side[1]:
+            pair = zip(contrasts, (first, second), strict=True)
+            yield p * q, [Draw(c, case.pair.side(c.side), masks) for c, masks in pair]
+
+
+def _plug_in_gradient(case, draws):
+    """Autograd of the plug-in loss, written from the equations."""
+    import torch
+
+    from vrpo_theory import elbo
+
+    score = 0.0
+    for sign, draw in zip((1, -1), draws, strict=True):
+        batch = elbo.collate([(draw.response, row) for row in draw.masks.mask], case.policy)
+        for role, model in ((1, case.policy), (-1, case.reference)):
+            sums = model.log_prob(*batch).sum(1)
+            factor = torch.tensor(draw.response.length / draw.masks.level)
+            score = score + 0.2 * sign * role * (factor * sums).mean()
+    loss = -torch.nn.functional.logsigmoid(score)
+    return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(case.policy.parameters()))])

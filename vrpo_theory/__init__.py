@@ -1,0 +1,49 @@
+"""Bias and variance of preference optimisation on masked diffusion language models: derived, checked, reduced.
+
+Layers; a module imports only downwards, or inside its own folder:
+
+0. ``types``, ``randomness``, ``numerics``, ``errors``, ``files``, ``_registry``: words, streams, arithmetic.
+1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
+2. ``elbo`` (the one formula) and ``preference`` (score, loss, gradient).
+3. ``exact`` (enumeration, exact variance) and ``sampling`` (Monte Carlo).
+4. ``sharpness`` and ``plotting``.
+5. ``reproduce`` (tables and figures), ``scoring``, ``inputs``, ``console``, ``cli``.
+
+The names below are imported when first used, so that ``import vrpo_theory`` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "vrpo_theory.types": (
+        "Budget", "Case", "Estimate", "Masks", "Moments", "PreferencePair", "Profile", "Response",
+    ),
+    "vrpo_theory.couplings": ("Coupling",),
+    "vrpo_theory.data": ("read_pairs",),
+    "vrpo_theory.designs": ("DESIGNS",),
+    "vrpo_theory.exact": ("margin_moments", "margin_variance", "profiles", "tabulate", "true_margin"),
+    "vrpo_theory.models": ("MODELS",),
+    "vrpo_theory.preference": ("backward", "loss"),
+    "vrpo_theory.reproduce": ("EXHIBITS",),
+    "vrpo_theory.sampling": ("estimate_scores", "gradient_variance", "replicate"),
+    "vrpo_theory.scoring": ("score_pairs",),
+    "vrpo_theory.statements": ("STATEMENTS",),
+    "vrpo_theory.weightings": ("WEIGHTINGS",),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'vrpo_theory' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,93 @@
+"""Families of members: one small file each, found by themselves (layer 0). The only magic in the package."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def leaves(package: str) -> list[str]:
+    """Names of a package's member modules: every module in its folder but ``base`` and private ones."""
+    path = importlib.import_module(package).__path__
+    return sorted(m.name for m in pkgutil.iter_modules(path) if m.name != "base" and not m.name.startswith("_"))
+
+
+class Modules:
+    """A family whose members are whole modules, each imported when asked for and not before.
+
+    Parameters
+    ----------
+    kind : str
+        The family's word, for messages ("model").
+    package : str
+        Package whose modules are the members.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind, self.package = kind, package
+
+    def __getitem__(self, name: str) -> ModuleType:
+        if name not in self.names():
+            raise KeyError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self.names())}")
+        return importlib.import_module(f"{self.package}.{name}")
+
+    def names(self) -> list[str]:
+        """Module names, sorted; nothing is imported."""
+        return leaves(self.package)
+
+
+class Registry(Generic[T]):
+    """Members of one family by name and alias; leaves are imported at the first look-up.
+
+    Parameters
+    ----------
+    kind : str
+        The family's word, for messages ("design").
+    package : str
+        Package whose modules register members when imported.
+    """
+
+    def __init__(self, kind: str, package: str) -> None:
+        self.kind, self.package = kind, package
+        self._members: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
+        self._discovered = False
+
+    def add(self, name: str, member: T, aliases: tuple[str, ...] = ()) -> T:
+        """Register a member; a name or alias may be taken once."""
+        for key in (name, *aliases):
+            if key in self._members or key in self._aliases:
+                raise ValueError(f"{self.kind} {key!r} is already registered: choose another name")
+        self._members[name] = member
+        self._aliases.update(dict.fromkeys(aliases, name))
+        return member
+
+    def __getitem__(self, name: str) -> T:
+        self._discover()
+        try:
+            return self._members[self._aliases.get(name, name)]
+        except KeyError:
+            raise KeyError(f"unknown {self.kind} {name!r}; choose from: {', '.join(self.names())}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def names(self) -> list[str]:
+        """Registered names, sorted."""
+        self._discover()
+        return sorted(self._members)
+
+    def members(self) -> list[T]:
+        """Registered members, in the order of their names."""
+        return [self._members[name] for name in self.names()]
+
+    def _discover(self) -> None:
+        if not self._discovered:
+            self._discovered = True
+            for leaf in leaves(self.package):
+                importlib.import_module(f"{self.package}.{leaf}")

@@ -1,0 +1,9 @@
+"""Errors that a user can mend; the command line maps them to its exit codes (layer 0)."""
+
+
+class InputError(ValueError):
+    """Bad input (exit code 2): one line with what was got, what was expected, and the fix."""
+
+
+class CheckError(RuntimeError):
+    """A recomputed result differs from the stored one, or an estimator was rejected (exit code 3)."""

@@ -1,0 +1,119 @@
+"""All 2^L masks of a response through a model: the per-mask table, the ELBO and the likelihood (layer 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory import elbo
+from vrpo_theory.errors import InputError
+from vrpo_theory.numerics import total
+from vrpo_theory.types import Response
+
+MAX_LENGTH = 20
+
+
+def all_masks(length: int) -> NDArray[np.bool_]:
+    """(2**L, L): row m masks token i where bit i (value 2**i) of m is set.
+
+    Raises
+    ------
+    InputError
+        Above `MAX_LENGTH`.
+    """
+    if length > MAX_LENGTH:
+        raise InputError(
+            f"a response of {length} tokens has 2^{length} masks; exact stops at {MAX_LENGTH}: use --method mc"
+        )
+    return (np.arange(2**length)[:, None] >> np.arange(length) & 1).astype(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class MaskTable:
+    """Token terms of a response under one model and every mask.
+
+    Parameters
+    ----------
+    response : Response
+    log_prob : (2**L, L) float64
+        Row m as in `all_masks`; nats at masked tokens, 0 elsewhere.
+    """
+
+    response: Response
+    log_prob: NDArray[np.float64]
+
+    @cached_property
+    def sums(self) -> NDArray[np.float64]:
+        """S, the unweighted masked sum of every mask, (2**L,)."""
+        return self.log_prob.sum(1)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Masked tokens of every mask, (2**L,)."""
+        return all_masks(self.response.length).sum(1)
+
+    def count_means(self) -> NDArray[np.float64]:
+        """Mean of S over the masks of each count, (L + 1,)."""
+        length = self.response.length
+        return np.array([total(self.sums[self.counts == c]) / (self.counts == c).sum() for c in range(length + 1)])
+
+    @cached_property
+    def elbo(self) -> float:
+        """B(y) in nats: E over l uniform on 1..L of (L/l) E S (2505.19223v2, Eq. 14-15)."""
+        return total(self.count_means()[1:] / np.arange(1, self.response.length + 1))
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """log p(y) in nats when tokens are unmasked one by one in uniformly random order.
+
+        F(S), the log-probability of filling the masked set S, satisfies
+        F(S) = log mean over i in S of exp(log p(y_i | S masked) + F(S without i)), F(empty) = 0; F(everything) is
+        log of the mean over all L! orders of the product of conditionals.
+        """
+        fill = np.zeros(len(self.log_prob))
+        masks = all_masks(self.response.length)
+        for count in range(1, self.response.length + 1):
+            rows = np.flatnonzero(self.counts == count)
+            token = np.nonzero(masks[rows])[1].reshape(len(rows), count)
+            paths = self.log_prob[rows[:, None], token] + fill[rows[:, None] ^ (1 << token)]
+            fill[rows] = np.logaddexp.reduce(paths, axis=1) - np.log(count)
+        return float(fill[-1])
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Tables of several responses under one model: answers in the model's place (`vrpo_theory.elbo.LookUp`)."""
+
+    tables: Mapping[bytes, MaskTable]
+
+    def look_up(self, response: Response, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Token terms (n, L) of masks (n, L); KeyError for a response that was not enumerated."""
+        return self.tables[response.key].log_prob[mask @ (1 << np.arange(response.length))]
+
+    def __getitem__(self, response: Response) -> MaskTable:
+        return self.tables[response.key]
+
+
+def enumerate_masks(
+    responses: Sequence[Response],
+    model: Any,
+    *,
+    batch_size: int = elbo.BATCH_SIZE,
+    progress: elbo.Progress | None = None,
+) -> Tables:
+    """Evaluate every mask of every response once, in one stream of batches.
+
+    Raises
+    ------
+    InputError
+        If a response is longer than `MAX_LENGTH` tokens.
+    """
+    unique = list({r.key: r for r in responses}.values())
+    requests = [(r, all_masks(r.length)) for r in unique]
+    values = elbo.terms(requests, model, batch_size=batch_size, progress=progress)
+    return Tables({r.key: MaskTable(r, value) for r, value in zip(unique, values, strict=True)})

@@ -1,0 +1,11 @@
+"""Masked predictors, one module each, imported by name when asked for (layer 1).
+
+``MODELS["markov"]`` is a module; a toy's module exports ``case(seed, length)``, and all models follow
+`vrpo_theory.models.base.Model`.
+"""
+
+from vrpo_theory._registry import Modules
+
+MODELS = Modules("model", "vrpo_theory.models")
+
+__all__ = ["MODELS"]

@@ -1,0 +1,196 @@
+"""The official configuration of LLaDA, with every option honoured or refused by name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from vrpo_theory.errors import InputError
+
+ONLY: dict[str, Any] = {
+    "activation_type": "silu",
+    "alibi": False,
+    "attention_dropout": 0.0,
+    "attention_layer_norm": False,
+    "block_group_size": 1,
+    "block_type": "llama",
+    "clip_qkv": None,
+    "embedding_dropout": 0.0,
+    "input_emb_norm": False,
+    "layer_norm_type": "rms",
+    "layer_norm_with_affine": True,
+    "quantization_config": None,
+    "residual_dropout": 0.0,
+    "rope": True,
+    "rope_full_precision": True,
+    "rope_parameters": None,
+    "rope_scaling": None,
+    "use_cache": False,
+}
+"""Options with a single supported value. Dropout would read a global random generator, so it is among them."""
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _positive(value: Any) -> bool:
+    return _whole(value) and value > 0
+
+
+def _token(value: Any) -> bool:
+    return _whole(value) and value >= 0
+
+
+def _real(value: Any) -> bool:
+    return (_whole(value) or isinstance(value, float)) and math.isfinite(value) and value > 0
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+KINDS: tuple[tuple[Callable[[Any], bool], str, bool, tuple[str, ...]], ...] = (
+    (_positive, "a positive integer", False, ("d_model", "n_heads", "n_layers", "mlp_ratio")),
+    (_positive, "a positive integer", False, ("vocab_size", "max_sequence_length")),
+    (_positive, "a positive integer or null", True, ("n_kv_heads", "embedding_size", "mlp_hidden_size")),
+    (_token, "a token id", False, ("mask_token_id",)),
+    (_token, "a token id or null", True, ("eos_token_id", "pad_token_id")),
+    (_real, "a positive number", False, ("rms_norm_eps", "rope_theta", "init_std")),
+    (_flag, "true or false", False, ("include_bias", "include_qkv_bias", "weight_tying", "scale_logits")),
+    (_flag, "true, false or null", True, ("multi_query_attention", "bias_for_layer_norm")),
+)
+"""Test, its words, whether null passes, and the options it is for."""
+
+
+def _refuse_unsupported(options: Mapping[str, Any]) -> None:
+    for name, only in ONLY.items():
+        value = options.get(name, only)
+        if value != only or isinstance(value, bool) != isinstance(only, bool):
+            raise InputError(f"{name}={value!r} is not supported: use a checkpoint with {name}={only!r}")
+
+
+class LLaDAConfig(PreTrainedConfig):
+    """Configuration of a LLaDA model under its official key names; the defaults are those of the 8B checkpoints.
+
+    Keys that do not bear on the numbers (``init_*``, ``precision``, ``flash_attention``, ...) are kept as they are.
+
+    Raises
+    ------
+    InputError
+        If an option has a value that is not supported, or of the wrong type; the message names it.
+    """
+
+    model_type = "llada"
+    attribute_map = {
+        "hidden_size": "d_model",
+        "initializer_range": "init_std",
+        "intermediate_size": "mlp_hidden_size",
+        "max_position_embeddings": "max_sequence_length",
+        "num_attention_heads": "n_heads",
+        "num_hidden_layers": "n_layers",
+        "num_key_value_heads": "n_kv_heads",
+        "tie_word_embeddings": "weight_tying",
+    }
+
+    d_model: int = 4096
+    n_heads: int = 32
+    n_kv_heads: int | None = None
+    n_layers: int = 32
+    mlp_ratio: int = 4
+    mlp_hidden_size: int | None = 12288
+    vocab_size: int = 126464
+    embedding_size: int | None = None
+    max_sequence_length: int = 4096
+    mask_token_id: int = 126336
+    eos_token_id: int | None = 126081
+    pad_token_id: int | None = 126081
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 500000.0
+    init_std: float = 0.02
+    include_bias: bool = False
+    include_qkv_bias: bool = False
+    bias_for_layer_norm: bool | None = False
+    multi_query_attention: bool | None = None
+    scale_logits: bool = False
+    weight_tying: bool = False
+    activation_type: str = "silu"
+    alibi: bool = False
+    attention_dropout: float = 0.0
+    attention_layer_norm: bool = False
+    block_group_size: int = 1
+    block_type: str = "llama"
+    embedding_dropout: float = 0.0
+    input_emb_norm: bool = False
+    layer_norm_type: str = "rms"
+    layer_norm_with_affine: bool = True
+    residual_dropout: float = 0.0
+    rope: bool = True
+    rope_full_precision: bool = True
+    use_cache: bool = False
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        _refuse_unsupported(kwargs)
+        super().__post_init__(**kwargs)
+        self.check()
+
+    @property
+    def kv_heads(self) -> int:
+        """Number of key and value heads."""
+        if self.n_kv_heads is not None:
+            return self.n_kv_heads
+        return 1 if self.multi_query_attention else self.n_heads
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.d_model // self.n_heads
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedding and of the output head, at least ``vocab_size``; the softmax runs over all of them."""
+        return self.vocab_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def mlp_width(self) -> int:
+        """Hidden units of a feed-forward block."""
+        return self.mlp_ratio * self.d_model if self.mlp_hidden_size is None else self.mlp_hidden_size
+
+    def official(self) -> dict[str, Any]:
+        """Options of the architecture and their values, whatever library wrote them."""
+        return {name: getattr(self, name) for name in LLaDAConfig.__annotations__}
+
+    def check(self) -> None:
+        """Validate every option; also called by the model, since options may be set after construction."""
+        _refuse_unsupported(vars(self))
+        for test, words, null, names in KINDS:
+            for name in names:
+                value = getattr(self, name)
+                if not (test(value) or (null and value is None)):
+                    raise InputError(f"{name}={value!r} must be {words}: correct the configuration")
+        self._check_together()
+
+    def _check_together(self) -> None:
+        norm_bias = self.include_bias if self.bias_for_layer_norm is None else self.bias_for_layer_norm
+        expected_heads = 1 if self.multi_query_attention else self.n_heads
+        heads_agree = self.multi_query_attention is None or self.kv_heads == expected_heads
+        for bad, message in (
+            (
+                norm_bias,
+                f"bias_for_layer_norm={self.bias_for_layer_norm!r} asks for biased norms: only false is supported",
+            ),
+            (not heads_agree, f"n_kv_heads={self.n_kv_heads} contradicts multi_query_attention: set that one to null"),
+            (self.d_model % self.n_heads, f"n_heads={self.n_heads} does not divide d_model={self.d_model}"),
+            (self.head_dim % 2, f"d_model / n_heads = {self.head_dim} is odd: rotary embeddings need an even head"),
+            (self.n_heads % self.kv_heads, f"n_kv_heads={self.kv_heads} does not divide n_heads={self.n_heads}"),
+            (self.rows < self.vocab_size, f"embedding_size={self.rows} is less than vocab_size={self.vocab_size}"),
+            (
+                self.mask_token_id >= self.rows,
+                f"mask_token_id={self.mask_token_id} is outside the {self.rows} embeddings",
+            ),
+        ):
+            if bad:
+                raise InputError(f"{message}; correct the configuration")

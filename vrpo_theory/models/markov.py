@@ -1,0 +1,110 @@
+"""A toy with exact conditionals: a Markov chain seen through gaps, so its ELBO is tight and known at any length."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vrpo_theory.models.base import fingerprint
+from vrpo_theory.types import Case, PreferencePair, Response
+
+VOCABULARY, DRIFT, TEMPER = 5, 0.3, 1 / 0.9
+
+
+class Markov(nn.Module):
+    """Conditionals of a stationary chain given the nearest visible tokens, raised to a power and normalised.
+
+    Parameters
+    ----------
+    transition : (V, V) array
+        Row-stochastic, all entries positive. The prompt is ignored: the first token is stationary.
+    power : float
+        1 gives the exact conditionals, for which the ELBO equals the log-likelihood.
+    """
+
+    def __init__(self, transition: NDArray[np.float64], power: float = 1.0) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(np.log(transition), dtype=torch.float64))
+        self.power, self.vocabulary = power, len(transition)
+
+    @property
+    def device(self) -> torch.device:
+        return self.logits.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.logits.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the chain and the power."""
+        return fingerprint([self.logits, torch.tensor(self.power, dtype=torch.float64)])
+
+    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.models.base.Model.log_prob`."""
+        left, right = _neighbours(answer & ~mask)
+        row, column = mask.nonzero(as_tuple=True)
+        left, right = left[row, column], right[row, column]
+        forward, start = self._log_powers(mask.shape[1])
+        has_left, has_right = left >= 0, right < mask.shape[1]
+        before, after = tokens[row, left.clamp_min(0)], tokens[row, right.clamp_max(mask.shape[1] - 1)]
+        from_left = torch.where(has_left[:, None], forward[(column - left) * has_left, before], start)
+        to_right = forward[(right - column) * has_right, :, after] * has_right[:, None]
+        value = torch.log_softmax(self.power * (from_left + to_right), -1)
+        value = value.gather(1, tokens[row, column, None]).squeeze(1)
+        return value.new_zeros(mask.shape).index_put((row, column), value)
+
+    def _log_powers(self, longest: int) -> tuple[Tensor, Tensor]:
+        """log P^d for d = 0..longest (d = 0 is a placeholder of zeros), and the log stationary law."""
+        transition = torch.softmax(self.logits, -1)
+        powers = [transition]
+        for _ in range(longest - 1):
+            powers.append(powers[-1] @ transition)
+        ones = torch.ones_like(transition)
+        stationary = torch.linalg.solve(torch.eye(len(ones)).to(ones) - transition.T + ones, ones[0])
+        return torch.stack([ones, *powers]).log(), stationary.log()
+
+
+def _neighbours(visible: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns of the nearest visible token to the left (-1: none) and to the right (T: none), each (B, T)."""
+    width = visible.shape[1]
+    column = torch.arange(width, device=visible.device).expand_as(visible)
+    left = torch.where(visible, column, -1).cummax(1).values
+    right = torch.where(visible, column, width).flip(1).cummin(1).values.flip(1)
+    return left, right
+
+
+def chain(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The reference's and the policy's transition matrices, (V, V) each."""
+    rng = np.random.default_rng(1000 + seed)
+    p = 0.97 * rng.dirichlet(np.full(VOCABULARY, 0.4), size=VOCABULARY) + 0.03 / VOCABULARY
+    q = p * np.exp(DRIFT * rng.standard_normal((VOCABULARY, VOCABULARY)))
+    return p, q / q.sum(1, keepdims=True)
+
+
+def case(seed: int, length: int = 8) -> Case:
+    """Reference: exact conditionals of P; policy: a drifted Q's, tempered. Chosen ~ P, rejected ~ (P + 1/V) / 2."""
+    p, q = chain(seed)
+    chosen = _walk(np.random.default_rng(5000 + 10 * seed), p, p, length)
+    rng, loose = np.random.default_rng(5001 + 10 * seed), 0.5 * p + 0.5 / VOCABULARY
+    rejected = _walk(rng, p, loose, length)
+    while rejected == chosen:  # short chains collide; those of eight tokens and more, seeds 0..7, do not
+        rejected = _walk(rng, p, loose, length)
+    pair = PreferencePair(Response((), chosen), Response((), rejected), f"markov-{seed}")
+    return Case(Markov(q, TEMPER), Markov(p), pair)
+
+
+def _walk(
+    rng: np.random.Generator, start: NDArray[np.float64], transition: NDArray[np.float64], length: int
+) -> tuple[int, ...]:
+    """A path that starts from the stationary law of ``start`` and moves by ``transition``."""
+    states = len(start)
+    stationary = np.linalg.solve(np.eye(states) - start.T + 1, np.ones(states))
+    path = [int(rng.choice(states, p=stationary / math.fsum(stationary)))]
+    while len(path) < length:
+        path.append(int(rng.choice(states, p=transition[path[-1]])))
+    return tuple(path)

@@ -1,0 +1,51 @@
+"""One function per kind of figure; numbers come in, a figure goes out, no global state (layer 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#3b6ea8", "#d9822b", "#7a7a7a", "#4f9d69", "#a85a8c", "#b5a642")
+
+
+def panels(count: int, *, width: float = 4.6, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes side by side, outside pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * count, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def grouped_bars(
+    axes: Axes, groups: Sequence[str], series: Mapping[str, Sequence[float | None]], *, title: str, ylabel: str
+) -> None:
+    """Bars on a logarithmic axis: a group a tick, a colour a series; missing values leave a gap."""
+    width = 0.8 / len(series)
+    for k, (label, values) in enumerate(series.items()):
+        at = [i + (k - (len(series) - 1) / 2) * width for i in range(len(groups))]
+        heights = [float("nan") if v is None else v for v in values]
+        axes.bar(at, heights, width, label=label, color=COLOURS[k % len(COLOURS)])
+    axes.set(yscale="log", title=title, ylabel=ylabel)
+    axes.set_xticks(range(len(groups)), groups, rotation=30, ha="right")
+    axes.legend(fontsize="small")
+
+
+def curves(
+    axes: Axes,
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    xscale: str = "log",
+    yscale: str = "log",
+) -> None:
+    """Lines with markers, each from its own x and y."""
+    for k, (label, (x, y)) in enumerate(series.items()):
+        axes.plot(x, y, marker="o", markersize=4, label=label, color=COLOURS[k % len(COLOURS)])
+    axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
+    axes.legend(fontsize="small")

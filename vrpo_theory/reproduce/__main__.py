@@ -1,0 +1,58 @@
+"""``python -m vrpo_theory.reproduce [--list] EXHIBIT...``"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from vrpo_theory.console import exit_codes
+
+Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases; --list shows them")]
+
+
+def reproduce(
+    exhibits: Exhibits = None,
+    show_list: Annotated[bool, typer.Option("--list", help="list the exhibits and stop")] = False,
+    seed: Annotated[int, typer.Option(help="seed of every draw")] = 0,
+    beta: Annotated[float, typer.Option(help="DPO's beta")] = 0.2,
+    json: Annotated[bool, typer.Option("--json", help="one JSON document on standard output")] = False,
+    out: Annotated[Path, typer.Option(help="folder of results")] = Path("results"),
+    check: Annotated[
+        bool, typer.Option("--check", help="recompute, compare with --out; exit 3 on a difference")
+    ] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if no input changed")] = False,
+    policy: Annotated[Path | None, typer.Option(help="policy checkpoint, a folder in the LLaDA format")] = None,
+    reference: Annotated[Path | None, typer.Option(help="reference checkpoint")] = None,
+    pairs: Annotated[Path | None, typer.Option(help="preference pairs, JSON Lines")] = None,
+    method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="use the first so many pairs")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="sequences a forward pass")] = 64,
+    device: Annotated[str, typer.Option(help="where checkpoints run")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
+    gradient: Annotated[Literal["auto", "full", "up-proj"], typer.Option(help="whose gradient")] = "auto",
+    repeats: Annotated[int | None, typer.Option(min=3, help="Monte Carlo replications")] = None,
+) -> None:
+    """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
+    from vrpo_theory.reproduce import EXHIBITS, Context
+
+    if show_list or not exhibits:
+        for member in EXHIBITS.members():
+            print(f"{member.name:12s} {' '.join(member.aliases):8s} {member.title} ({member.paper_ref})")
+        raise typer.Exit(0 if show_list else 2)
+    with exit_codes(resume="the same command; finished exhibits are kept"):
+        from vrpo_theory.reproduce import _runner
+
+        context = Context(
+            seed=seed, beta=beta, method=method, limit=limit, batch_size=batch_size, device=device, dtype=dtype,
+            gradient=gradient, repeats=repeats, progress=True,
+        )  # fmt: skip
+        _runner.main(exhibits, context, out, policy, reference, pairs, as_json=json, check=check, fresh=fresh)
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app.command()(reproduce)
+
+if __name__ == "__main__":
+    app(prog_name="python -m vrpo_theory.reproduce")

@@ -1,0 +1,63 @@
+"""Where a table comes from: code, versions, models, data, seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import vrpo_theory
+from vrpo_theory.reproduce.base import Cases, Context
+
+ROOT = Path(vrpo_theory.__file__).parent
+PACKAGES = ("numpy", "scipy", "torch", "transformers")
+
+
+def provenance(context: Context, cases: Cases) -> dict[str, Any]:
+    """Everything the numbers depend on, and a digest of it under "inputs"."""
+    record: dict[str, Any] = {
+        "paper": "arXiv 2505.19223v2",
+        "code": code_digest(),
+        "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "options": {name: getattr(context, name) for name in OPTIONS},
+        "models": {label: _models(group) for label, group in cases.items()},
+        "pairs": {label: _pairs(group) for label, group in cases.items()},
+    }
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return record | {"inputs": digest, "commit": _commit(), "machine": platform.platform()}
+
+
+OPTIONS = ("seed", "beta", "method", "limit", "batch_size", "device", "dtype", "gradient", "repeats", "scale")
+
+
+def code_digest() -> str:
+    """Hash of the package's sources and data: what the numbers were made with, committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in ROOT.rglob("*") if p.suffix in {".py", ".json"}):
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _models(group: Any) -> list[dict[str, str]]:
+    kinds = {id(c.policy): c for c in group}.values()
+    return [{"policy": c.policy.fingerprint, "reference": c.reference.fingerprint} for c in kinds]
+
+
+def _pairs(group: Any) -> str:
+    keys = b"".join(c.pair.chosen.key + c.pair.rejected.key for c in group)
+    return hashlib.sha256(keys).hexdigest()
+
+
+def _commit() -> str | None:
+    """Commit of a source checkout, marked when files differ from it; None for an installed package."""
+    if not (ROOT.parent / ".git").exists():
+        return None
+    run = subprocess.run(
+        ["git", "-C", str(ROOT.parent), "describe", "--always", "--dirty", "--abbrev=40"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return run.stdout.strip() or None

@@ -1,0 +1,126 @@
+"""Cells for people: Markdown, a terminal table, and the picture as PNG."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vrpo_theory.reproduce.base import Exhibit
+
+Cells = Sequence[Mapping[str, Any]]
+
+
+MOST_COLUMNS = 8
+
+
+def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+    """Per model: its name, a header, and lines of text; many columns are laid on their side."""
+    for model in dict.fromkeys(c["column"].get("model", "") for c in cells):
+        part = [c for c in cells if c["column"].get("model", "") == model]
+        columns = list(dict.fromkeys(column_label(c["column"]) for c in part))
+        lines = []
+        for row in dict.fromkeys(c["row"] for c in part):
+            found = [c for c in part if c["row"] == row]
+            lines += [[row * (k == 0), *line] for k, line in enumerate(_lines(found, columns))]
+        table = [["", "", *columns], *lines]
+        if len(columns) > MOST_COLUMNS:
+            heads = [f"{row} {kind}" for row, kind, *_ in lines]
+            table = [["", *heads], *([c, *(line[2 + k] for line in lines)] for k, c in enumerate(columns))]
+        yield model, table[0], table[1:]
+
+
+def column_label(column: Mapping[str, Any]) -> str:
+    """A configuration as "4x1" (n_t x n_yt), other columns as their values."""
+    rest = {k: v for k, v in column.items() if k != "model"}
+    if {"n_t", "n_yt", "shared"} <= rest.keys():
+        return f"{rest['n_t']}x{rest['n_yt']}" + ("" if rest["shared"] else " apart")
+    return " ".join(str(v) for v in rest.values())
+
+
+def with_error(value: float | None, stderr: float | None) -> str:
+    """0.0247(7) is 0.0247 with a standard error of 0.0007; exact numbers have none."""
+    if value is None:
+        return "-"
+    if not stderr:
+        return f"{value:.3g}"
+    decimals = max(0, -math.floor(math.log10(stderr)))
+    return f"{value:.{decimals}f}({round(stderr * 10**decimals)})"
+
+
+def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
+    """One row of the exhibit: a line a method, then what is predicted, printed, and judged."""
+
+    def line(name: str, text: dict[str, str]) -> list[str]:
+        return [name, *(text.get(column, "") for column in columns)]
+
+    methods = [m for m in dict.fromkeys(c["method"] for c in cells) if m != "paper"]
+    for method in methods:
+        found = [c for c in cells if c["method"] == method]
+        yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"]) for c in found})
+    for name, key in (("predicted", "predicted"), ("paper", "paper"), ("order", "verdict")):
+        text = {column_label(c["column"]): _text(c[key]) for c in reversed(cells) if c[key] is not None}
+        if text:
+            yield line(name, text)
+
+
+def _text(value: Any) -> str:
+    words = {"order holds": "holds", "order fails": "fails", "inconclusive": "?"}
+    return words.get(value, value) if isinstance(value, str) else f"{value:.3g}"
+
+
+LEGEND = (
+    "n_t x n_yt, apart: policy and reference do not share masks; 0.0247(7): 0.0247 with Monte Carlo standard error "
+    "0.0007; predicted: by Lemma 5; paper: its printed number (8B model, other pairs: compare orders, not values); "
+    "order: whether value - base has the paper's sign, ? where noise hides it"
+)
+
+
+def markdown(exhibit: Exhibit, document: Mapping[str, Any]) -> str:
+    """The whole exhibit as a Markdown page."""
+    parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}; {LEGEND}."]
+    for model, header, lines in grid(document["cells"]):
+        table = [header, ["---"] * len(header), *lines]
+        parts += [f"## {model}"] * bool(model) + ["\n".join("| " + " | ".join(line) + " |" for line in table)]
+    parts.append("\n".join(f"- {note}" for note in notes(document["cells"])))
+    parts.append("```json\n" + json.dumps(document["provenance"], indent=1) + "\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def notes(cells: Cells) -> list[str]:
+    """Each note once, with the rows it speaks of."""
+    said: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell["note"]:
+            said.setdefault(cell["note"], []).append(cell["row"])
+    return [f"{', '.join(dict.fromkeys(rows))}: {note}" for note, rows in said.items()]
+
+
+def show(exhibit: Exhibit, document: Mapping[str, Any]) -> None:
+    """Print the exhibit's tables on standard output."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
+    console.print(f"{exhibit.title} ({exhibit.paper_ref})", style="bold")
+    for model, header, lines in grid(document["cells"]):
+        table = Table(title=model or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for k, name in enumerate(header):
+            table.add_column(name, justify="left" if k < 2 else "right", no_wrap=True)
+        for line in lines:
+            table.add_row(*line)
+        console.print(table)
+    for remark in [LEGEND, *notes(document["cells"])]:
+        console.print(remark, style="dim")
+
+
+def picture(exhibit: Exhibit, document: Mapping[str, Any]) -> bytes:
+    """The exhibit's figure as PNG."""
+    figure = exhibit.plot(document["cells"])
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()

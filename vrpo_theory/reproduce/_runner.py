@@ -1,0 +1,130 @@
+"""Runs exhibits one by one; each is on disk before the next starts, so an interrupted run resumes by itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vrpo_theory.console import say
+from vrpo_theory.errors import CheckError, InputError
+from vrpo_theory.files import write_atomically
+from vrpo_theory.inputs import read_cases
+from vrpo_theory.reproduce import _report
+from vrpo_theory.reproduce._provenance import provenance
+from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
+
+TOLERANCE = 1e-4
+"""Relative: float32 models differ by about 1e-5 nat per token between machines."""
+
+Document = dict[str, Any]
+
+
+def find(names: Sequence[str]) -> list[Exhibit]:
+    """Exhibits by name or alias, each once; InputError lists the names."""
+    try:
+        return list({EXHIBITS[name].name: EXHIBITS[name] for name in names}.values())
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+
+
+def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -> Document:
+    """Compute an exhibit and write its JSON, Markdown and figure; unchanged inputs are read back instead."""
+    context = replace(context, cases=context.cases or exhibit.cases(context))
+    origin = provenance(context, context.cases)
+    path = out / f"{exhibit.name}.json"
+    known = None if fresh else _read(path)
+    if known is not None and known["provenance"]["inputs"] == origin["inputs"]:
+        say(f"{exhibit.name}: inputs unchanged, read from {path} (--fresh recomputes)")
+        return known
+    document = {"cells": exhibit.documents(context), "provenance": origin}
+    _write(exhibit, document, out)
+    return document
+
+
+def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
+    """Recompute an exhibit and hold it against what ``out`` has; CheckError names the first differences."""
+    stored = _read(out / f"{exhibit.name}.json")
+    if stored is None:
+        raise InputError(f"--check: {out / exhibit.name}.json is missing or unreadable; run without --check first")
+    context = replace(context, cases=context.cases or exhibit.cases(context))
+    cells = exhibit.documents(context)
+    found = list(differences(stored["cells"], cells))
+    if found:
+        raise CheckError(f"{exhibit.name}: {len(found)} differences from {out}; first: {'; '.join(found[:3])}")
+    say(f"{exhibit.name}: {len(cells)} cells in {out} hold")
+    return {"cells": cells, "provenance": provenance(context, context.cases)}
+
+
+def differences(stored: Sequence[Document], fresh: Sequence[Document]) -> Iterator[str]:
+    """Where two lists of cells differ by more than `TOLERANCE`."""
+    if len(stored) != len(fresh):
+        yield f"{len(stored)} cells stored, {len(fresh)} recomputed"
+        return
+    for old, new in zip(stored, fresh, strict=True):
+        for name in sorted(old.keys() | new.keys()):
+            if not _same(old.get(name), new.get(name)):
+                yield f"{new['row']} {new['column']} {name}: stored {old.get(name)}, recomputed {new.get(name)}"
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, float | int) and isinstance(b, float | int):
+        return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-9)
+    return a == b
+
+
+def _read(path: Path) -> Document | None:
+    try:
+        document = json.loads(path.read_text())
+        return document if {"cells", "provenance"} <= document.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _write(exhibit: Exhibit, document: Document, out: Path) -> None:
+    """The JSON last: whoever finds it finds the others too."""
+    write_atomically(out / f"{exhibit.name}.md", _report.markdown(exhibit, document))
+    write_atomically(out / f"{exhibit.name}.png", _report.picture(exhibit, document))
+    write_atomically(out / f"{exhibit.name}.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def main(
+    names: Sequence[str],
+    context: Context,
+    out: Path,
+    policy: Path | None,
+    reference: Path | None,
+    pairs: Path | None,
+    *,
+    as_json: bool,
+    check: bool,
+    fresh: bool,
+) -> None:
+    """Run or check the named exhibits and print them, as tables or as one JSON document."""
+    chosen = find(names)
+    if policy or reference or pairs:
+        context = _with_models(context, chosen, policy, reference, pairs)
+    documents = {}
+    for exhibit in chosen:
+        done = check_against(exhibit, context, out) if check else run(exhibit, context, out, fresh=fresh)
+        documents[exhibit.name] = done
+        if not as_json:
+            _report.show(exhibit, done)
+    if as_json:
+        print(json.dumps({"exhibits": documents}, allow_nan=False))
+
+
+def _with_models(
+    context: Context, chosen: Sequence[Exhibit], policy: Path | None, reference: Path | None, pairs: Path | None
+) -> Context:
+    """The context on the user's checkpoints and pairs."""
+    toy_only = [e.name for e in chosen if "real" not in e.scales]
+    if toy_only:
+        raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference and --pairs")
+    cases = read_cases(policy, reference, pairs, limit=context.limit, device=context.device, dtype=context.dtype)
+    return replace(context, cases={str(policy and policy.name): cases}, scale="real")

@@ -1,0 +1,85 @@
+"""How to spend n forward passes: variance of the score against n_yt at fixed n, shared or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory import plotting
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce._toys import toys
+from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.types import Budget, Case, Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BUDGETS = (4, 16)
+
+
+def splits(n: int) -> list[Budget]:
+    """Every way to write a power of two as n_t n_yt, all timesteps first."""
+    return [Budget(n >> k, 1 << k) for k in range(n.bit_length())]
+
+
+def compute(context: Context) -> list[Cell]:
+    """Exact variances of the score, and their ratios to VRPO's choice: n_yt = 1, shared."""
+    return [cell for model, cases in context.cases.items() for cell in _cells(model, cases, context)]
+
+
+def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
+    from vrpo_theory import exact
+
+    with context.bar(model, exact.mask_count(cases)) as progress:
+        answers = exact.tabulate(cases, batch_size=context.batch_size, progress=progress)
+    profiles = [exact.profiles(answer) for answer in answers]
+    design, cells = DESIGNS["iid_count"](), []
+    for n in BUDGETS:
+        values = {
+            (budget, shared): [
+                Estimate(context.beta**2 * exact.margin_variance(p, design, budget, Coupling(shared))) for p in profiles
+            ]
+            for shared in (True, False)
+            for budget in splits(n)
+        }
+        base = values[Budget(n, 1), True]
+        for (budget, shared), estimates in values.items():
+            column = {"model": model, "n": n, "n_t": budget.n_t, "n_yt": budget.n_yt, "shared": shared}
+            cells.append(Cell("var_score", column, **over_pairs(estimates, context.seed), unit="nats^2"))
+            cells.append(Cell("var_score_ratio", column, **ratio_of_means(estimates, base, context.seed)))
+    return cells
+
+
+def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel a model: variance against n_yt, a line for each n and coupling."""
+    part = [c for c in cells if c["row"] == "var_score"]
+    models = list(dict.fromkeys(c["column"]["model"] for c in part))
+    figure, axes = plotting.panels(len(models))
+    for ax, model in zip(axes, models, strict=True):
+        lines: dict[str, tuple[list[float], list[float]]] = {}
+        for c in part:
+            column = c["column"]
+            if column["model"] == model:
+                label = f"n = {column['n']}, {'shared' if column['shared'] else 'not shared'}"
+                x, y = lines.setdefault(label, ([], []))
+                x.append(column["n_yt"])
+                y.append(c["value"])
+        plotting.curves(ax, lines, title=model, xlabel="n_yt (n_t = n / n_yt)", ylabel="variance of the score, nats^2")
+        ax.set_xscale("log", base=2)
+    return figure
+
+
+exhibit(
+    Exhibit(
+        name="allocation",
+        title="Variance of the score at a fixed budget n = n_t n_yt",
+        paper_ref="2505.19223v2, Propositions 1 and 2",
+        compute=compute,
+        plot=plot,
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        scales=("toy", "real"),
+    )
+)

@@ -1,0 +1,166 @@
+"""What an exhibit is: cells first, picture second (layer 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vrpo_theory._registry import Registry
+from vrpo_theory.elbo import BATCH_SIZE, Progress
+from vrpo_theory.preference import BETA
+from vrpo_theory.types import Case
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+Cases = Mapping[str, Sequence[Case]]
+
+EXHIBITS: Registry[Exhibit] = Registry("exhibit", "vrpo_theory.reproduce")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of an exhibit, with all that is known about it; field by field as in the JSON document.
+
+    Parameters
+    ----------
+    row, column : str, mapping
+        Where it stands.
+    value, stderr : float or None
+        Mean over pairs and its Monte Carlo standard error (None when exact).
+    median, interval : float or None, (low, high) or None
+        Over pairs; a 95% bootstrap interval of the mean; None for one pair.
+    n, n_pairs : int or None
+        Replications and pairs behind the value.
+    method : {"exact", "mc", "paper"}
+    predicted : float or None
+        What a statement says that a Monte Carlo value should be.
+    paper : float or None
+        The printed number, never shown as ours.
+    verdict : {"agrees", "differs", "inconclusive", "order holds", "order fails"} or None
+    """
+
+    row: str
+    column: Mapping[str, Any]
+    value: float | None
+    stderr: float | None = None
+    median: float | None = None
+    interval: tuple[float, float] | None = None
+    n: int | None = None
+    n_pairs: int | None = None
+    unit: str = ""
+    method: str = "exact"
+    predicted: float | None = None
+    paper: float | None = None
+    verdict: str | None = None
+    note: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: numbers that are not finite become null, and the note says so."""
+        lost: dict[str, Any] = dict.fromkeys(
+            k for k, v in asdict(self).items() if isinstance(v, float) and not math.isfinite(v)
+        )
+        notes = [self.note, *(f"{name} is {getattr(self, name)}" for name in lost)]
+        clean = replace(self, **{**lost, "note": "; ".join(filter(None, notes))})
+        return asdict(clean) | {"interval": None if clean.interval is None else list(clean.interval)}
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that an exhibit may depend on.
+
+    Parameters
+    ----------
+    cases : mapping of str to sequence of Case
+        Cases by the name of their models; the exhibit's own toys unless the user brought models.
+    seed, beta : int, float
+    method : {"auto", "exact", "mc"}
+        ``auto`` enumerates responses of up to 12 tokens.
+    limit : int or None
+        Use the first so many pairs.
+    batch_size : int
+        Sequences a forward pass.
+    device, dtype : str
+        Of models that are loaded from folders.
+    gradient : {"auto", "full", "up-proj"}
+        Whose gradient is studied; ``auto`` takes all parameters of toys, the up-projection of loaded checkpoints.
+    repeats : int or None
+        Monte Carlo replications; None leaves the choice to the exhibit.
+    scale : {"toy", "real"}
+        Whether the cases are the exhibit's toys or the user's models.
+    progress : bool
+        Show progress bars on standard error.
+    """
+
+    cases: Cases = field(default_factory=dict)
+    seed: int = 0
+    beta: float = BETA
+    method: str = "auto"
+    limit: int | None = None
+    batch_size: int = BATCH_SIZE
+    device: str = "cpu"
+    dtype: str = "float32"
+    gradient: str = "auto"
+    repeats: int | None = None
+    scale: str = "toy"
+    progress: bool = False
+
+    @property
+    def _silent(self) -> bool | None:
+        """tqdm's None: silent unless standard error is a terminal."""
+        return None if self.progress else True
+
+    def track(self, items: Iterable[T], description: str) -> Iterable[T]:
+        """The items, with a progress bar on standard error if the user wants one."""
+        from tqdm import tqdm
+
+        return tqdm(items, desc=description, disable=self._silent, leave=False)
+
+    @contextmanager
+    def bar(self, description: str, total: int) -> Iterator[Progress]:
+        """A callback that advances such a bar by the number it is given."""
+        from tqdm import tqdm
+
+        with tqdm(desc=description, total=total, disable=self._silent, leave=False) as bar:
+            yield bar.update
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table or figure.
+
+    Parameters
+    ----------
+    name, aliases : str, tuple of str
+    title, paper_ref : str
+        What it shows, and which exhibit of 2505.19223v2 it reproduces.
+    compute : Context -> list of Cell
+        The numbers.
+    plot : list of cell documents -> Figure
+        The picture, from the numbers alone.
+    cases : Context -> Cases
+        Toys to use when the user brings no models.
+    """
+
+    name: str
+    title: str
+    paper_ref: str
+    compute: Callable[[Context], list[Cell]]
+    plot: Callable[[Sequence[Mapping[str, Any]]], Figure]
+    cases: Callable[[Context], Cases] = lambda context: {}
+    aliases: tuple[str, ...] = ()
+    scales: tuple[str, ...] = ("toy",)
+
+    def documents(self, context: Context) -> list[dict[str, Any]]:
+        """Cells as JSON, from the exhibit's toys unless the context brings cases."""
+        cases = context.cases or self.cases(context)
+        return [cell.document() for cell in self.compute(replace(context, cases=cases))]
+
+
+def exhibit(member: Exhibit) -> Exhibit:
+    """Register an exhibit."""
+    return EXHIBITS.add(member.name, member, member.aliases)

@@ -1,0 +1,5 @@
+"""Every statement of the paper as code, with its sharp form: pure numpy formulas, one file a family (layer 1)."""
+
+from vrpo_theory.statements.base import STATEMENTS, Statement, random_instance
+
+__all__ = ["STATEMENTS", "Statement", "random_instance"]

@@ -1,0 +1,26 @@
+"""Plain weighting: the mask's share times 1/t or L/l. The only home of these factors (layer 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vrpo_theory.types import Form
+from vrpo_theory.weightings.base import WEIGHTINGS, Separable
+
+
+@dataclass(frozen=True)
+class Plain(Separable):
+    """Every token of a mask weighs the same: the paper's estimator (2505.19223v2, Eq. 13 and 15)."""
+
+    name = "plain"
+
+    def scale(self, form: Form, level: ArrayLike, length: int) -> NDArray[np.float64]:
+        return (1.0 if form == "time" else length) / np.asarray(level, dtype=float)
+
+
+WEIGHTINGS.add(Plain.name, Plain)
+
+PLAIN = Plain()
