@@ -83,7 +83,7 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
     return {
         "id": case.pair.id,
         "method": "mc",
-        "elbo": _sides(lambda role, side: estimate.elbo[role, side]),
+        "elbo": _sides(lambda role, side: estimate.elbo[role, side].value),
         "loglik": None,
         "margin": estimate.margin.value,
         "score": estimate.score.value,

@@ -95,6 +95,19 @@ def test_what_cannot_be_told_is_null(budget, known):
         assert math.isclose(stderr**2, v_time / budget.n_t + v_mask / budget.n, rel_tol=1e-12)
 
 
+@pytest.mark.statistical(rate=4e-9, detects="an ELBO off by its standard deviation over 20")
+@pytest.mark.parametrize("shared", [True, False])
+def test_elbos_have_errors_of_their_own(shared):
+    """At n_t = 4000 the mean is normal enough: 6.1 standard errors, four ELBOs each."""
+    estimate = estimate_scores([ANSWERS], COUNT, Budget(4000, 1), Coupling(shared), seed=3)[0]
+    assert len(estimate.elbo) == 4
+    for (role, side), found in estimate.elbo.items():
+        table = ANSWERS.model(role)[ANSWERS.pair.side(side)]
+        assert abs(found.value - table.elbo) < 6.1 * found.stderr
+        terms = [6 / max(c, 1) * s for c, s in zip(table.counts, table.sums, strict=True) if c]
+        assert found.stderr < np.ptp(terms) / math.sqrt(4000)
+
+
 def test_swapping_the_pair_negates_the_score_exactly():
     swapped = Case(CASE.policy, CASE.reference, CASE.pair.swapped())
     for shared in (True, False):

@@ -4,7 +4,12 @@
 `vrpo_theory.models.base.Model`.
 """
 
+import warnings
+
 from vrpo_theory._registry import Modules
+
+# tqdm, as transformers imports it, advises in notebooks to install widgets that nothing here uses.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 MODELS = Modules("model", "vrpo_theory.models")
 

@@ -24,7 +24,7 @@ class ScoreEstimate:
 
     Parameters
     ----------
-    elbo : mapping from (role, side) to float
+    elbo : mapping from (role, side) to Estimate
         B_hat in nats.
     margin : Estimate
         The margin in nats, without beta.
@@ -33,7 +33,7 @@ class ScoreEstimate:
     beta : float
     """
 
-    elbo: Mapping[tuple[Role, Side], float]
+    elbo: Mapping[tuple[Role, Side], Estimate]
     margin: Estimate
     moments: Moments
     beta: float
@@ -67,7 +67,8 @@ def estimate_scores(
     """Estimate every case's score once, all masks in one stream of batches."""
     draws = [coupling.draw(case.pair, design, budget, seed=seed) for case in cases]
     addends = preference.contributions(cases, draws, weighting, batch_size=batch_size, progress=progress)
-    return [_summary(d, a, design, budget, weighting, beta) for d, a in zip(draws, addends, strict=True)]
+    note = _no_error(design, budget, weighting)
+    return [_summary(d, a, budget, beta, note) for d, a in zip(draws, addends, strict=True)]
 
 
 def replicate(
@@ -103,15 +104,12 @@ def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
     """
     term = values.reshape(budget.n_t, budget.n_yt) * budget.n
     v_mask = float(term.var(axis=1, ddof=1).mean()) if budget.n_yt > 1 else None
-    between = _between(values, budget)
-    v_time = None if between is None or v_mask is None else between - v_mask / budget.n_yt
+    v_time = None if v_mask is None or budget.n_t == 1 else _between(values, budget) - v_mask / budget.n_yt
     return Moments(total(values), v_time, v_mask)
 
 
-def _between(values: NDArray[np.float64], budget: Budget) -> float | None:
-    """Sample variance of timestep means: unbiased for V_t + V_yt / n_yt."""
-    if budget.n_t == 1:
-        return None
+def _between(values: NDArray[np.float64], budget: Budget) -> float:
+    """Sample variance of the terms of n_t > 1 timesteps: unbiased for V_t + V_yt / n_yt."""
     return float((values.reshape(budget.n_t, budget.n_yt).sum(1) * budget.n_t).var(ddof=1))
 
 
@@ -120,34 +118,29 @@ def _margin_moments(draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]
     return combine([nested_moments(v, budget) for v in values])
 
 
-def _stderr(
-    draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], design: Design, budget: Budget, weighting: Weighting
-) -> tuple[float | None, str]:
+def _no_error(design: Design, budget: Budget, weighting: Weighting) -> str:
+    """Why one draw gives no standard error; empty where it does."""
     if not (design.iid_timesteps and weighting.separable):
-        return (
-            None,
-            f"{design.name} with {weighting.name} weights: timesteps are not iid, no standard error from one draw",
-        )
-    if budget.n_t == 1:
-        return None, "n_t = 1: one timestep gives no standard error"
-    between = [_between(preference.contrast_values(d, a), budget) or 0.0 for d, a in zip(draws, addends, strict=True)]
-    return math.sqrt(total(between) / budget.n_t), ""
+        return f"{design.name} with {weighting.name} weights: timesteps are not iid, no standard error from one draw"
+    return "n_t = 1: one timestep gives no standard error" if budget.n_t == 1 else ""
+
+
+def _estimate(parts: Sequence[NDArray[np.float64]], budget: Budget, note: str) -> Estimate:
+    """Sum of independent parts, each the addends (n,) of one estimate, with the error that their timesteps show."""
+    value = total([part.sum() for part in parts])
+    if note:
+        return Estimate(value, None, note)
+    return Estimate(value, math.sqrt(total([_between(part, budget) for part in parts]) / budget.n_t))
 
 
 def _summary(
-    draws: Sequence[Draw],
-    addends: Sequence[NDArray[np.float64]],
-    design: Design,
-    budget: Budget,
-    weighting: Weighting,
-    beta: float,
+    draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], budget: Budget, beta: float, note: str
 ) -> ScoreEstimate:
-    values = {
-        (role, draw.contrast.side): total(addend[:, column])
+    elbos: dict[tuple[Role, Side], Estimate] = {
+        (role, draw.contrast.side): _estimate([addend[:, column]], budget, note)
         for draw, addend in zip(draws, addends, strict=True)
         for column, role in enumerate(ROLES)
         if draw.contrast.coefficients[column]
     }
-    stderr, note = _stderr(draws, addends, design, budget, weighting)
-    margin = Estimate(preference.margin(draws, addends), stderr, note)
-    return ScoreEstimate(values, margin, _margin_moments(draws, addends, budget), beta)
+    parts = [preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)]
+    return ScoreEstimate(elbos, _estimate(parts, budget, note), _margin_moments(draws, addends, budget), beta)
