@@ -49,3 +49,29 @@ def curves(
         axes.plot(x, y, marker="o", markersize=4, label=label, color=COLOURS[k % len(COLOURS)])
     axes.set(title=title, xlabel=xlabel, ylabel=ylabel, xscale=xscale, yscale=yscale)
     axes.legend(fontsize="small")
+
+
+def dots(axes: Axes, series: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str) -> None:
+    """One named line a value, a colour a series, with a rule at 1."""
+    names = [name for values in series.values() for name in values]
+    for k, (label, values) in enumerate(series.items()):
+        axes.plot(list(values.values()), list(values), "o", label=label, color=COLOURS[k % len(COLOURS)])
+    axes.axvline(1.0, color=COLOURS[2], linewidth=1)
+    axes.set(title=title, xlabel=xlabel)
+    axes.set_yticks(range(len(names)), names, fontsize="x-small")
+    axes.legend(fontsize="small")
+
+
+def histogram(axes: Axes, middle: Sequence[float], height: Sequence[float], *, label: str) -> None:
+    """Bars of equal width that touch, behind whatever else is drawn."""
+    axes.bar(middle, height, middle[1] - middle[0], label=label, color="#d5d5d5", zorder=0)
+
+
+def strips(axes: Axes, groups: Mapping[str, Sequence[float]], *, title: str, ylabel: str) -> None:
+    """A tick a group, a point a value, signed, on an axis that is linear near zero and logarithmic beyond."""
+    axes.set_yscale("symlog", linthresh=1e-3)  # before the points, so that the limits fit them
+    axes.axhline(0.0, color="black", linewidth=0.6)
+    for k, values in enumerate(groups.values()):
+        axes.plot([k] * len(values), values, "o", markersize=4, alpha=0.7, color=COLOURS[k % len(COLOURS)])
+    axes.set(title=title, ylabel=ylabel, xlim=(-0.5, len(groups) - 0.5))
+    axes.set_xticks(range(len(groups)), groups, rotation=30, ha="right")

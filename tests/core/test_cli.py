@@ -99,7 +99,8 @@ def test_too_long_to_enumerate_is_bad_input(tmp_path):
 def test_bad_rows_name_file_and_line(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text(
-        '{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [2]}\n{"prompt_ids": [1], "chosen_ids": [258], "rejected_ids": [2]}\n'
+        '{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [2]}\n'
+        '{"prompt_ids": [1], "chosen_ids": [258], "rejected_ids": [2]}\n'
     )
     result = vrpo("score", *checkpoints(path))
     assert result.exit_code == 2

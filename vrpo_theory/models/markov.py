@@ -58,6 +58,25 @@ class Markov(nn.Module):
         value = value.gather(1, tokens[row, column, None]).squeeze(1)
         return value.new_zeros(mask.shape).index_put((row, column), value)
 
+    @torch.no_grad()
+    def gap_sums(self, response: Response) -> NDArray[np.float64]:
+        """Sum of log p(y_i | y_a, y_b visible) over the tokens between nodes a < b, (L + 2, L + 2), in nats.
+
+        Nodes 1..L are the tokens; 0 and L + 1 stand for no visible token on that side. O(L^2 V^3): the sum of a gap's
+        normalisers depends on its width and ends only, the rest are cumulative sums.
+        """
+        length, ids = response.length, np.array(response.ids)
+        forward, start = (x.cpu().numpy() for x in self._log_powers(length + 1))
+        node = np.arange(length + 2)
+        apart = np.clip(node - node[:, None], 0, None)
+        step = np.zeros((length + 2, length + 2))
+        step[1:-1, 1:-1] = forward[apart[1:-1, 1:-1], ids[:, None], ids]
+        from_left, to_right = np.triu(step, 1), np.triu(step, 1)
+        from_left[0, 1:-1] = start[ids]
+        reached = np.cumsum(from_left, 1) - from_left
+        left = np.cumsum(to_right[::-1], 0)[::-1] - to_right
+        return self.power * (reached + left) - _normalisers(forward, start, self.power, ids, apart)
+
     def _log_powers(self, longest: int) -> tuple[Tensor, Tensor]:
         """log P^d for d = 0..longest (d = 0 is a placeholder of zeros), and the log stationary law."""
         transition = torch.softmax(self.logits, -1)
@@ -76,6 +95,35 @@ def _neighbours(visible: Tensor) -> tuple[Tensor, Tensor]:
     left = torch.where(visible, column, -1).cummax(1).values
     right = torch.where(visible, column, width).flip(1).cummin(1).values.flip(1)
     return left, right
+
+
+def _normalisers(
+    forward: NDArray[np.float64],
+    start: NDArray[np.float64],
+    power: float,
+    ids: NDArray[np.int64],
+    apart: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Sum over the tokens of every gap of the log normaliser of their tempered conditional, (L + 2, L + 2)."""
+
+    def log_sum(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.logaddexp.reduce(power * logits, axis=-1)
+
+    length = len(ids)
+    # inner[d, a, b]: a gap between tokens of values a and b, d apart; its d - 1 tokens are at distances (k, d - k).
+    inner = np.zeros((length + 1, len(start), len(start)))
+    for d in range(2, length + 1):
+        k = np.arange(1, d)
+        inner[d] = log_sum(forward[k][:, :, None, :] + forward[d - k].transpose(0, 2, 1)[:, None, :, :]).sum(0)
+    # Gaps at an end: as many tokens as the distance to the visible one, less one.
+    before = np.cumsum(log_sum(start + forward[1:].transpose(0, 2, 1)), 0)
+    after = np.cumsum(log_sum(forward[1:]), 0)
+    out = np.zeros(apart.shape)
+    out[1:-1, 1:-1] = inner[apart[1:-1, 1:-1], ids[:, None], ids]
+    out[0, 2:-1] = before[np.arange(length - 1), ids[1:]]
+    out[1:-2, -1] = after[length - 2 :: -1, ids[:-1]][np.arange(length - 1), np.arange(length - 1)] if length > 1 else 0
+    out[0, -1] = length * log_sum(start)
+    return out
 
 
 def chain(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

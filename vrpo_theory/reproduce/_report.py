@@ -61,7 +61,7 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     for method in methods:
         found = [c for c in cells if c["method"] == method]
         yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"]) for c in found})
-    for name, key in (("predicted", "predicted"), ("paper", "paper"), ("order", "verdict")):
+    for name, key in (("predicted", "predicted"), ("paper", "paper"), ("verdict", "verdict")):
         text = {column_label(c["column"]): _text(c[key]) for c in reversed(cells) if c[key] is not None}
         if text:
             yield line(name, text)
@@ -72,16 +72,24 @@ def _text(value: Any) -> str:
     return words.get(value, value) if isinstance(value, str) else f"{value:.3g}"
 
 
-LEGEND = (
-    "n_t x n_yt, apart: policy and reference do not share masks; 0.0247(7): 0.0247 with Monte Carlo standard error "
-    "0.0007; predicted: by Lemma 5; paper: its printed number (8B model, other pairs: compare orders, not values); "
-    "order: whether value - base has the paper's sign, ? where noise hides it"
-)
+LEGEND = {
+    "shared": "n_t x n_yt; apart: policy and reference do not share masks",
+    "stderr": "0.0247(7): 0.0247 with Monte Carlo standard error 0.0007",
+    "predicted": "predicted: by the statement or quadrature that the value is held against",
+    "paper": "paper: its printed number (8B model, other pairs: compare orders, not values)",
+    "verdict": "verdict: does value - base have the paper's sign, or the value agree; ? where noise hides it",
+}
+
+
+def legend(cells: Cells) -> str:
+    """How to read what these cells show, and no more."""
+    found = {k for c in cells for k in LEGEND if c.get(k) is not None or k in c["column"]}
+    return "; ".join(text for key, text in LEGEND.items() if key in found)
 
 
 def markdown(exhibit: Exhibit, document: Mapping[str, Any]) -> str:
     """The whole exhibit as a Markdown page."""
-    parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}; {LEGEND}."]
+    parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}. {legend(document['cells'])}".strip()]
     for model, header, lines in grid(document["cells"]):
         table = [header, ["---"] * len(header), *lines]
         parts += [f"## {model}"] * bool(model) + ["\n".join("| " + " | ".join(line) + " |" for line in table)]
@@ -114,7 +122,7 @@ def show(exhibit: Exhibit, document: Mapping[str, Any]) -> None:
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    for remark in [LEGEND, *notes(document["cells"])]:
+    for remark in [legend(document["cells"]), *notes(document["cells"])]:
         console.print(remark, style="dim")
 
 

@@ -1,0 +1,93 @@
+"""The exact law of the score against all joint draws, exact variances, and its own stated error."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, margin_variance, profiles, replicate, tabulate, true_margin
+from vrpo_theory.exact import loss_moments, score_law
+from vrpo_theory.numerics import log_sigmoid
+
+COUNT = DESIGNS["iid_count"]()
+BETA = 0.7
+
+
+def brute(answers, budget, shared):
+    """Every joint draw of every contrast, from the design's own list."""
+    prob, value = np.ones(1), np.zeros(1)
+    for contrast in Coupling(shared).contrasts:
+        response = answers.pair.side(contrast.side)
+        parts = []
+        for p, masks in COUNT.joint(response.length, budget):
+            terms = sum(
+                contrast.coefficient(r) * answers.model(r).look_up(response, masks.mask) for r in contrast.roles
+            )
+            parts.append((p, BETA * sum(response.length / masks.level * masks.weight * terms.sum(1))))
+        p, v = (np.array(x) for x in zip(*parts, strict=True))
+        prob, value = np.outer(prob, p).ravel(), np.add.outer(value, v).ravel()
+    return prob, value
+
+
+@pytest.mark.parametrize(
+    ("budget", "shared"), list(itertools.product([Budget(1, 1), Budget(2, 1), Budget(1, 2)], [True, False]))
+)
+def test_small_laws_equal_brute_force(budget, shared):
+    (answers,) = tabulate([MODELS["tabular"].case(1, 2)])
+    law = score_law(answers, budget, Coupling(shared), BETA)
+    prob, value = brute(answers, budget, shared)
+    assert law.jitter == 0
+    for z in (0.3, 1.7):
+        expected, found = (np.sum(p * np.exp(1j * z * v)) for p, v in ((prob, value), (law.prob, law.value)))
+        assert abs(expected - found) < 1e-12
+    score = BETA * true_margin(answers)
+    gain = log_sigmoid(score) - log_sigmoid(value)
+    moments = loss_moments(law, score)
+    assert math.isclose(moments.bias, prob @ gain, rel_tol=1e-9, abs_tol=1e-13)
+    assert math.isclose(moments.mean_absolute_error, prob @ np.abs(gain), rel_tol=1e-9)
+    assert math.isclose(moments.variance, prob @ gain**2 - (prob @ gain) ** 2, rel_tol=1e-9)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("budget", [Budget(8, 1), Budget(2, 4), Budget(1, 16)], ids=str)
+def test_lattice_keeps_the_mean_and_adds_no_more_variance_than_it_says(budget, shared):
+    for name in ("tabular", "markov"):
+        (answers,) = tabulate([MODELS[name].case(0, 8)])
+        law = score_law(answers, budget, Coupling(shared), BETA)
+        exact = BETA**2 * margin_variance(profiles(answers), COUNT, budget, Coupling(shared))
+        assert 0 < law.jitter < 1e-3 * exact
+        assert math.isclose(law.mean, BETA * true_margin(answers), abs_tol=1e-9)
+        assert exact * (1 - 1e-9) <= law.variance <= (exact + law.jitter) * (1 + 1e-9)
+
+
+def test_lattice_and_list_agree_within_the_stated_error(monkeypatch):
+    (answers,) = tabulate([MODELS["tabular"].case(3, 5)])
+    budget, score = Budget(1, 1), BETA * true_margin(answers)
+    listed = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
+    monkeypatch.setattr("vrpo_theory.exact.laws.ATOMS", 0)
+    lattice = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
+    assert listed.error == 0 < lattice.error
+    assert abs(lattice.bias - listed.bias) <= lattice.error
+    assert abs(lattice.mean_absolute_error - listed.mean_absolute_error) <= math.sqrt(8 * lattice.error)
+    assert abs(lattice.variance - listed.variance) <= 1e-5
+
+
+@pytest.mark.statistical(rate=3e-9, detects="a bias or variance of the loss off by a quarter")
+def test_monte_carlo_agrees_beyond_what_can_be_listed():
+    (answers,) = tabulate([MODELS["tabular"].case(0, 6)])
+    score = BETA * true_margin(answers)
+    moments = loss_moments(score_law(answers, Budget(3, 2), Coupling(), BETA), score)
+    scores = BETA * np.array([m.mean for m in replicate(answers, COUNT, Budget(3, 2), Coupling(), 6000, seed=9)])
+    gain = log_sigmoid(score) - log_sigmoid(scores)
+    assert abs(gain.mean() - moments.bias) < 6.2 * gain.std() / math.sqrt(6000) < 0.5 * moments.bias
+    error = math.sqrt(((gain - gain.mean()) ** 2).var() / 6000)
+    assert abs(gain.var() - moments.variance) < 6.2 * error < 0.25 * moments.variance
+
+
+def test_no_noise_no_law():
+    case = MODELS["tabular"].case(0, 4)
+    (answers,) = tabulate([type(case)(case.policy, case.policy, case.pair)])
+    law = score_law(answers, Budget(4, 2), Coupling(), BETA)
+    assert np.allclose(law.value[law.prob > 1e-9], 0)
+    assert loss_moments(law, 0.0).variance < 1e-20

@@ -1,0 +1,88 @@
+"""Every statement tried: how much of each inequality is ever used, how well each equality holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vrpo_theory import plotting, sharpness
+from vrpo_theory.randomness import Address
+from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.statements import STATEMENTS, Statement
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRIALS = 100
+FALSE = 10.0
+"""Ratios beyond this are false statements, off the picture."""
+SHARE = "share of laws"
+"""For relations other than <=: of random laws under the assumptions, where it holds."""
+
+
+def compute(context: Context) -> list[Cell]:
+    """A row a statement: its constant and the largest lhs/rhs found, and the same for its sharp form."""
+    best = {s.name: _best(s, context) for s in context.track(STATEMENTS.members(), "statements")}
+    return [cell for s in STATEMENTS.members() for cell in _row(s, best)]
+
+
+def _row(statement: Statement, best: Mapping[str, float]) -> list[Cell]:
+    note = f"{statement.verdict}; {statement.ref}: {statement.tex}"
+    if statement.relation != "<=":
+        return [Cell(statement.name, {"quantity": SHARE}, best[statement.name], n=TRIALS, note=note)]
+    forms = [statement] + ([STATEMENTS[statement.sharp]] if statement.sharp else [])
+    cells = []
+    for form in (f for f in forms if f.relation == "<="):
+        if form.constant is not None:
+            cells.append(Cell(statement.name, {"quantity": f"{form.form} constant"}, form.constant, note=note))
+        cells.append(Cell(statement.name, {"quantity": f"{form.form} lhs/rhs"}, best[form.name], note=note))
+    return cells
+
+
+def _best(statement: Statement, context: Context) -> float:
+    """Largest lhs/rhs over searched laws and the witness; for other relations, the share of random laws that agree."""
+    if statement.relation != "<=":
+        return float(np.mean([statement.holds(x) for x in _random(statement, context)]))
+    found = []
+    if statement.domain in sharpness.DOMAINS:
+        found.append(sharpness.search(statement, seed=context.seed).ratio)
+    else:
+        found += [_used(statement, x) for x in _random(statement, context)]
+    if statement.witness is not None:
+        found.append(_used(statement, statement.witness()))
+    return max(found)
+
+
+def _used(statement: Statement, x: Any) -> float:
+    lhs, rhs = statement.sides(x)[:2]
+    return sharpness.used(lhs, rhs) if rhs else 1.0
+
+
+def _random(statement: Statement, context: Context) -> list[Any]:
+    stream = Address(context.seed, f"bounds {statement.name}", TRIALS, 1, b"").uniforms().level(TRIALS)
+    return [statement.instance(np.random.default_rng(int(u * 2**53))) for u in stream]
+
+
+def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+    """Best ratio of every inequality, paper's and sharp forms apart."""
+    figure, (axes,) = plotting.panels(1, width=8.0, height=6.5)
+    ratios = [c for c in cells if c["column"]["quantity"].endswith("lhs/rhs") and c["value"] < FALSE]
+    series = {
+        form: {c["row"]: c["value"] for c in ratios if c["column"]["quantity"] == f"{form} lhs/rhs"}
+        for form in ("paper", "sharp")
+    }
+    plotting.dots(axes, series, title="Largest lhs / rhs found", xlabel="1: attained; below: loose; above: false")
+    return figure
+
+
+exhibit(
+    Exhibit(
+        name="bounds",
+        title="Statements of the paper and their sharp forms, tried on adversarial laws",
+        paper_ref="2505.19223v2, Lemmas 1-5, Theorems 1-4, Propositions 1-5",
+        compute=compute,
+        plot=plot,
+    )
+)
