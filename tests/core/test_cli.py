@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -185,11 +186,21 @@ def test_disk_full_keeps_the_old_table(tmp_path, monkeypatch):
     assert (tmp_path / "table3.json").read_bytes() == before
 
 
+def _handles(pid, number):
+    """Whether a process has its own handler for a signal: the command has then begun its work."""
+    caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the signals a process handles from /proc")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_runs_say_how_to_resume(tmp_path, number, code):
     command = [sys.executable, "-m", "vrpo_theory.reproduce", "table3", "--out", str(tmp_path), "--repeats", "100000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}, text=True)
-    time.sleep(6)
+    while not _handles(process.pid, signal.SIGTERM):
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    time.sleep(0.5)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors

@@ -19,6 +19,7 @@ from vrpo_theory.statements import (
     loss,
     public_code,
     ratio,
+    score,
     theorem4,
     time_form,
 )
@@ -97,6 +98,25 @@ def test_count_form_of_independent_tokens_by_enumeration():
     table = _laws.independent_tokens(-a)
     second = np.mean([np.mean([(5 / c * s) ** 2 for s in table.sums[table.counts == c]]) for c in range(1, 6)])
     assert time_form.independent_count_variance(a) == pytest.approx(second - a.sum() ** 2, rel=1e-12)
+
+
+def test_the_count_form_can_lose_to_a_coarse_floor():
+    """Eight tokens of which one carries all: a floor of 1/2 beats the count form, a floor of 1e-3 does not."""
+    a = np.eye(8)[0]
+    count = time_form.independent_count_variance(a)
+    assert time_form.independent_variance(a, 0.5) < count < time_form.independent_variance(a, 1e-3)
+
+
+def test_whether_sharing_helps_can_depend_on_masks_per_timestep():
+    between, within = np.tile([[1.0, 0.5], [0.5, 1.0]], (2, 1, 1)), np.tile([[1.0, -0.8], [-0.8, 1.0]], (2, 1, 1))
+    gains = [score.sharing_gain(between, within, Budget(1, n_yt), 1.0) for n_yt in (1, 2, 8)]
+    assert gains[0] < 0 < gains[1] < gains[2]
+
+
+def test_sharing_timesteps_across_the_pair_helps_only_if_they_agree():
+    zero = np.zeros((2, 2, 2))
+    agree, apart, oppose = (score.variance(zero + np.eye(2), zero, Budget(2, 1), 1.0, c) for c in (0.3, 0.0, -0.3))
+    assert agree < apart < oppose
 
 
 INDEPENDENT = _laws.independent_tokens([-1.0, -2.0, -0.5])

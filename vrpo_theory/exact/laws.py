@@ -147,7 +147,7 @@ def _on_lattice(levels: Sequence[Sequence[Array]], budget: Budget) -> ScoreLaw:
         per_level = [np.fft.rfft(_split(values - low, step)) ** budget.n_yt for values in contrast]
         transform *= np.mean(per_level, axis=0) ** budget.n_t
     prob: Array = np.maximum(np.fft.irfft(transform, POINTS), 0.0)
-    value = budget.n * sum(lows) + step * np.arange(POINTS)
+    value: Array = np.asarray(budget.n * sum(lows) + step * np.arange(POINTS), dtype=float)
     prob /= total(prob)
     return ScoreLaw(prob, value, budget.n * len(levels) * step**2 / 4)
 

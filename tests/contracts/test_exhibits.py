@@ -1,0 +1,68 @@
+"""What every exhibit promises, checked on every exhibit that is registered."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from vrpo_theory import EXHIBITS, STATEMENTS
+from vrpo_theory.reproduce import Context
+
+ROOT = Path(__file__).parents[2]
+METHODS = {"exact", "mc", "paper"}
+VERDICTS = {"agrees", "differs", "inconclusive", "order holds", "order fails", None}
+SMALL = Context(repeats=3, limit=2)
+
+
+@pytest.fixture(params=EXHIBITS.names(), scope="module")
+def exhibit(request):
+    return EXHIBITS[request.param]
+
+
+@pytest.fixture(scope="module")
+def cells(exhibit):
+    return exhibit.documents(SMALL)
+
+
+def test_cells_follow_the_document(cells):
+    assert cells
+    json.dumps(cells, allow_nan=False)
+    for c in cells:
+        assert c["method"] in METHODS
+        assert c["verdict"] in VERDICTS
+        assert c["method"] != "exact" or c["stderr"] is None
+        assert c["method"] != "paper" or (c["value"] is None and c["paper"] is not None)
+        assert c["value"] is not None or c["note"]
+        assert c["interval"] is None or c["interval"][0] <= c["interval"][1]
+
+
+def test_a_cell_has_one_place(cells):
+    places = [(c["row"], c["method"], json.dumps(c["column"], sort_keys=True)) for c in cells]
+    assert len(set(places)) == len(places)
+
+
+def test_nothing_is_random_twice(exhibit, cells):
+    again = exhibit.documents(SMALL)
+    for a, b in zip(cells, again, strict=True):
+        assert a == b or math.isclose(a["value"], b["value"], rel_tol=1e-6)
+
+
+def test_picture_is_drawn_from_the_cells_alone(exhibit, cells, tmp_path):
+    exhibit.plot(json.loads(json.dumps(cells))).savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 5_000
+
+
+def test_is_named_in_the_reproduction_record_and_kept_in_figures(exhibit):
+    assert f"`{exhibit.name}`" in (ROOT / "paper_repro.md").read_text()
+    stored = json.loads((ROOT / "figures" / f"{exhibit.name}.json").read_text())
+    assert stored["cells"]
+    assert {"code", "commit", "inputs", "options", "versions"} <= stored["provenance"].keys()
+    assert (ROOT / "figures" / f"{exhibit.name}.png").exists()
+
+
+@pytest.mark.parametrize("statement", STATEMENTS.members(), ids=lambda s: s.name)
+def test_every_statement_is_in_the_reproduction_record(statement):
+    text = (ROOT / "paper_repro.md").read_text()
+    (line,) = [x for x in text.splitlines() if x.startswith(f"| `{statement.name}` |")]
+    assert f"| {statement.verdict} |" in line
