@@ -31,7 +31,7 @@ def score(
     beta: Annotated[float, typer.Option(help="DPO's beta")] = 0.2,
     seed: Annotated[int, typer.Option(help="seed of every draw")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="use the first so many pairs")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="sequences a forward pass")] = 64,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens a forward pass, padding included")] = 2**12,
     device: Annotated[str, typer.Option(help="where the checkpoints run")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
     json: Annotated[bool, typer.Option("--json", help="one JSON document on standard output")] = False,
@@ -54,10 +54,10 @@ def score(
         ) as bar:
             documents = scoring.score_pairs(
                 cases, method=method, budget=budget, coupling=Coupling(shared), beta=beta, seed=seed,
-                batch_size=batch_size, progress=bar.update,
+                batch_tokens=batch_tokens, progress=bar.update,
             )  # fmt: skip
         context = Context(
-            seed=seed, beta=beta, method=method, limit=limit, batch_size=batch_size, device=device, dtype=dtype
+            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype
         )
         _print(documents, provenance(context, {policy.name: cases}), as_json=json)
 

@@ -18,10 +18,13 @@ from vrpo_theory.weightings.base import Weighting
 if TYPE_CHECKING:
     from torch import Tensor
 
-BATCH_SIZE = 64
+BATCH_TOKENS = 2**12
+"""Tokens a forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
 
 Request = tuple[Response, NDArray[np.bool_]]
 """A response and the (n, L) masks to evaluate it under."""
+Piece = tuple[int, NDArray[np.int64]]
+"""Part of a request: its index, and the indices of some of its masks."""
 Progress = Callable[[int], object]
 """Called with the number of masks just evaluated."""
 
@@ -36,35 +39,49 @@ class LookUp(Protocol):
 
 
 def terms(
-    requests: Sequence[Request], model: Any, *, batch_size: int = BATCH_SIZE, progress: Progress | None = None
+    requests: Sequence[Request], model: Any, *, batch_tokens: int = BATCH_TOKENS, progress: Progress | None = None
 ) -> list[NDArray[np.float64]]:
-    """Token terms log p(y_i | y, S_k masked) of every request, in one stream of batches.
+    """Token terms log p(y_i | y, S_k masked) of every request under one model; see `sweep`."""
+    return sweep(requests, [model], batch_tokens=batch_tokens, progress=progress)[0]
+
+
+def sweep(
+    requests: Sequence[Request],
+    models: Sequence[Any],
+    *,
+    batch_tokens: int = BATCH_TOKENS,
+    progress: Progress | None = None,
+) -> list[list[NDArray[np.float64]]]:
+    """Token terms of every request under every model, in one stream of batches that all models see.
 
     Parameters
     ----------
     requests : sequence of (Response, (n, L) bool)
-    model : Model or LookUp
-    batch_size : int
-        Sequences a forward pass.
+    models : sequence of Model or LookUp
+    batch_tokens : int
+        Most tokens a forward pass, padding included, unless a single sequence has more.
 
     Returns
     -------
-    list of (n, L) float64 arrays
-        Nats at masked tokens, 0 elsewhere.
+    list of list of (n, L) float64 arrays
+        By model, then request: nats at masked tokens, 0 elsewhere.
 
     Raises
     ------
     FloatingPointError
-        If the model returns a value that is not finite.
+        If a model returns a value that is not finite.
+    MemoryError
+        If a single sequence does not fit; larger batches are halved until they do.
     """
-    if isinstance(model, LookUp):
-        return [model.look_up(response, mask) for response, mask in requests]
-    out = [np.zeros(mask.shape) for _, mask in requests]
-    for rows in _batches(requests, batch_size):
-        for (request, k), values in zip(rows, _evaluate(requests, rows, model), strict=True):
-            out[request][k] = values
-        if progress is not None:
-            progress(len(rows))
+    out = [_known(requests, model) for model in models]
+    live = [(model, values) for model, values in zip(models, out, strict=True) if not isinstance(model, LookUp)]
+    if not live:
+        return out
+    for pieces in batches(requests, batch_tokens):
+        for model, values in live:
+            _evaluate(requests, pieces, model, values)
+            if progress is not None:
+                progress(sum(len(rows) for _, rows in pieces))
     return out
 
 
@@ -73,22 +90,53 @@ def estimate(masks: Masks, log_prob: NDArray[np.float64], weighting: Weighting) 
     return total(weighting.weights(masks) * log_prob)
 
 
-def collate(
-    rows: Sequence[tuple[Response, NDArray[Any]]], model: Any, pad: int = 0
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device."""
+def batches(requests: Sequence[Request], batch_tokens: int) -> Iterator[list[Piece]]:
+    """Every non-empty mask of the requests, sequences of like length together, in batches within a token budget."""
+    batch: list[Piece] = []
+    held = 0
+    for request in sorted(range(len(requests)), key=lambda r: answer_columns(requests[r][0]).stop):
+        response, mask = requests[request]
+        room = max(1, batch_tokens // answer_columns(response).stop)
+        rows = np.flatnonzero(mask.any(1))
+        while len(rows):
+            if held >= room:
+                yield batch
+                batch, held = [], 0
+            taken, rows = rows[: room - held], rows[room - held :]
+            batch.append((request, taken))
+            held += len(taken)
+    if batch:
+        yield batch
+
+
+def select(requests: Sequence[Request], pieces: Sequence[Piece]) -> list[Request]:
+    """The parts of requests that make up a batch."""
+    return [(requests[r][0], requests[r][1][rows]) for r, rows in pieces]
+
+
+def collate(requests: Sequence[Request], model: Any, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; a row a mask."""
     import torch
 
-    width = max(len(response.prompt) + response.length for response, _ in rows)
-    tokens = np.full((len(rows), width), pad, np.int64)
-    answer, mask, attention = np.zeros((3, len(rows), width), bool)
-    for row, (response, masked) in enumerate(rows):
+    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
+    tokens = np.full((rows, width), pad, np.int64)
+    answer, masked, attention = np.zeros((3, rows, width), bool)
+    for (response, mask), part in zip(requests, _parts(requests), strict=True):
         columns = answer_columns(response)
-        tokens[row, : columns.stop] = response.prompt + response.ids
-        answer[row, columns] = True
-        mask[row, columns] = masked
-        attention[row, : columns.stop] = True
-    return tuple(torch.from_numpy(x).to(model.device) for x in (tokens, answer, mask, attention))  # type: ignore[return-value]
+        tokens[part, : columns.stop] = response.prompt + response.ids
+        answer[part, columns] = True
+        masked[part, columns] = mask
+        attention[part, : columns.stop] = True
+    return tuple(torch.from_numpy(x).to(model.device) for x in (tokens, answer, masked, attention))  # type: ignore[return-value]
+
+
+def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Per-mask token weights, (n, L) a request, laid out as `collate` lays out tokens: (B, T)."""
+    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
+    out = np.zeros((rows, width))
+    for (response, _), part, weight in zip(requests, _parts(requests), weights, strict=True):
+        out[part, answer_columns(response)] = weight
+    return out
 
 
 def answer_columns(response: Response) -> slice:
@@ -96,23 +144,58 @@ def answer_columns(response: Response) -> slice:
     return slice(len(response.prompt), len(response.prompt) + response.length)
 
 
-def _batches(requests: Sequence[Request], batch_size: int) -> Iterator[list[tuple[int, int]]]:
-    """(request, mask) indices of every non-empty mask, sequences of like length together."""
-    rows = [(r, k) for r, (_, mask) in enumerate(requests) for k in np.flatnonzero(mask.any(1)).tolist()]
-    rows.sort(key=lambda row: answer_columns(requests[row[0]][0]).stop)
-    for start in range(0, len(rows), batch_size):
-        yield rows[start : start + batch_size]
+def _parts(requests: Sequence[Request]) -> Iterator[slice]:
+    """The rows of a batch that belong to each of its requests."""
+    start = 0
+    for _, mask in requests:
+        yield slice(start, start + len(mask))
+        start += len(mask)
 
 
-def _evaluate(requests: Sequence[Request], rows: list[tuple[int, int]], model: Any) -> Iterator[NDArray[np.float64]]:
-    import torch
+def _known(requests: Sequence[Request], model: Any) -> list[NDArray[np.float64]]:
+    if isinstance(model, LookUp):
+        return [model.look_up(response, mask) for response, mask in requests]
+    return [np.zeros(mask.shape) for _, mask in requests]
 
-    batch = [(requests[r][0], requests[r][1][k]) for r, k in rows]
-    with torch.no_grad():
-        values = model.log_prob(*collate(batch, model)).double().cpu().numpy()
-    for (response, _), row in zip(batch, values, strict=True):
-        if not np.isfinite(row).all():
+
+def _evaluate(
+    requests: Sequence[Request], pieces: Sequence[Piece], model: Any, out: Sequence[NDArray[np.float64]]
+) -> None:
+    batch = select(requests, pieces)
+    values = _forward(batch, model)
+    for (request, rows), (response, _), part in zip(pieces, batch, _parts(batch), strict=True):
+        found = values[part, answer_columns(response)]
+        if not np.isfinite(found).all():
             raise FloatingPointError(
                 f"the model's log-probabilities of response {response.key.hex()[:8]} are not finite: check its weights"
             )
-        yield row[answer_columns(response)]
+        out[request][rows] = found
+
+
+def _forward(batch: Sequence[Request], model: Any) -> NDArray[np.float64]:
+    """Log-probabilities (B, T) of a batch, by halves where the whole does not fit the device's memory."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return model.log_prob(*collate(batch, model)).double().cpu().numpy()
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+    halves = _halves(batch)
+    if halves is None:
+        length = answer_columns(batch[0][0]).stop
+        raise MemoryError(f"a single sequence of {length} tokens does not fit on {model.device} ({reason})")
+    width = max(answer_columns(response).stop for response, _ in batch)
+    found = [_forward(half, model) for half in halves]
+    return np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in found])
+
+
+def _halves(batch: Sequence[Request]) -> tuple[list[Request], list[Request]] | None:
+    """The first and the second half of a batch's rows; None if there is only one row."""
+    rows = sum(len(mask) for _, mask in batch)
+    if rows == 1:
+        return None
+    cut = [min(max(rows // 2 - part.start, 0), len(mask)) for part, (_, mask) in zip(_parts(batch), batch, strict=True)]
+    first = [(response, mask[:k]) for (response, mask), k in zip(batch, cut, strict=True) if k]
+    second = [(response, mask[k:]) for (response, mask), k in zip(batch, cut, strict=True) if k < len(mask)]
+    return first, second

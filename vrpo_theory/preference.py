@@ -11,15 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from vrpo_theory import elbo
 from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import log_sigmoid, sigmoid, total
-from vrpo_theory.types import ROLES, Case, Response, Role
+from vrpo_theory.types import ROLES, Case, Role
 from vrpo_theory.weightings.base import Weighting
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 BETA = 0.2
-
-_Row = tuple[Response, NDArray[np.bool_], NDArray[np.float64]]
 
 
 def loss(score: ArrayLike) -> NDArray[np.float64]:
@@ -32,7 +30,7 @@ def contributions(
     draws: Sequence[Sequence[Draw]],
     weighting: Weighting,
     *,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[list[NDArray[np.float64]]]:
     """What every mask adds to the ELBO estimates, in one stream of batches a model.
@@ -50,20 +48,30 @@ def contributions(
     """
     out = [[np.zeros((len(d.masks.mask), 2)) for d in row] for row in draws]
     weights = [[weighting.weights(d.masks) for d in row] for row in draws]
-    for column, role in enumerate(ROLES):
-        models = {id(case.model(role)): case.model(role) for case in cases}
-        for key, model in models.items():
-            jobs = [
-                (i, j)
-                for i, row in enumerate(draws)
-                for j, draw in enumerate(row)
-                if id(cases[i].model(role)) == key and draw.contrast.coefficient(role)
-            ]
-            requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in jobs]
-            values = elbo.terms(requests, model, batch_size=batch_size, progress=progress)
+    for columns, models, jobs in _streams(cases, draws):
+        requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in jobs]
+        swept = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
+        for column, values in zip(columns, swept, strict=True):
             for (i, j), value in zip(jobs, values, strict=True):
                 out[i][j][:, column] = (weights[i][j] * value).sum(1)
     return out
+
+
+def _streams(
+    cases: Sequence[Case], draws: Sequence[Sequence[Draw]]
+) -> list[tuple[tuple[int, ...], list[Any], list[tuple[int, int]]]]:
+    """Contrasts that the same models are evaluated on: the models' columns, the models, and (case, contrast) indices.
+
+    Where masks are shared, policy and reference so see every mask in one sweep.
+    """
+    found: dict[tuple[tuple[int, int], ...], tuple[tuple[int, ...], list[Any], list[tuple[int, int]]]] = {}
+    for i, row in enumerate(draws):
+        for j, draw in enumerate(row):
+            columns = tuple(ROLES.index(role) for role in draw.contrast.roles)
+            models = [cases[i].model(role) for role in draw.contrast.roles]
+            key = tuple((column, id(model)) for column, model in zip(columns, models, strict=True))
+            found.setdefault(key, (columns, models, []))[2].append((i, j))
+    return list(found.values())
 
 
 def margin(draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> float:
@@ -85,7 +93,7 @@ def backward(
     weighting: Weighting,
     *,
     beta: float = BETA,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     score: float | None = None,
 ) -> float:
     """Accumulate the gradient of -log sigmoid(s_hat) in the policy parameters' ``.grad``; return s_hat.
@@ -103,29 +111,26 @@ def backward(
         s_hat of these very draws, where the caller has it already.
     """
     if score is None:
-        score = beta * margin(draws, contributions([case], [draws], weighting, batch_size=batch_size)[0])
+        score = beta * margin(draws, contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0])
     slope = -float(sigmoid(-score)) * beta
-    rows = _weighted_rows(draws, weighting, "policy")
-    for start in range(0, len(rows), batch_size):
-        (slope * _weighted_sum(case.policy, rows[start : start + batch_size])).backward()
+    requests, weights = _weighted(draws, weighting, "policy")
+    for pieces in elbo.batches(requests, batch_tokens):
+        part = [weights[r][rows] for r, rows in pieces]
+        (slope * _weighted_sum(case.policy, elbo.select(requests, pieces), part)).backward()
     return score
 
 
-def _weighted_rows(draws: Sequence[Draw], weighting: Weighting, role: Role) -> list[_Row]:
-    """Every non-empty mask that the model is evaluated on, with its weights in the margin."""
-    return [
-        (draw.response, mask, draw.contrast.coefficient(role) * weights)
-        for draw in draws
-        for mask, weights in zip(draw.masks.mask, weighting.weights(draw.masks), strict=True)
-        if draw.contrast.coefficient(role) and mask.any()
-    ]
+def _weighted(
+    draws: Sequence[Draw], weighting: Weighting, role: Role
+) -> tuple[list[elbo.Request], list[NDArray[np.float64]]]:
+    """What a model is evaluated on, and the weights of its token terms in the margin."""
+    seen = [draw for draw in draws if draw.contrast.coefficient(role)]
+    requests = [(draw.response, draw.masks.mask) for draw in seen]
+    return requests, [draw.contrast.coefficient(role) * weighting.weights(draw.masks) for draw in seen]
 
 
-def _weighted_sum(model: Any, rows: Sequence[_Row]) -> Tensor:
+def _weighted_sum(model: Any, requests: Sequence[elbo.Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
     import torch
 
-    log_prob = model.log_prob(*elbo.collate([(response, mask) for response, mask, _ in rows], model))
-    weights = np.zeros(log_prob.shape)
-    for line, (response, _, row_weights) in zip(weights, rows, strict=True):
-        line[elbo.answer_columns(response)] = row_weights
-    return (log_prob.double() * torch.from_numpy(weights).to(log_prob.device)).sum()
+    log_prob = model.log_prob(*elbo.collate(requests, model))
+    return (log_prob.double() * torch.from_numpy(elbo.spread(requests, weights)).to(log_prob.device)).sum()

@@ -21,7 +21,7 @@ def score_pairs(
     coupling: Coupling | None = None,
     beta: float = 0.2,
     seed: int = 0,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Document]:
     """Score every pair; documents in the order of the cases.
@@ -43,9 +43,9 @@ def score_pairs(
     full = [case for case, e in zip(cases, enumerable, strict=True) if e]
     rest = [case for case, e in zip(cases, enumerable, strict=True) if not e]
     design = DESIGNS["iid_count"]()
-    tables = exact.tabulate(full, batch_size=batch_size, progress=progress)
+    tables = exact.tabulate(full, batch_tokens=batch_tokens, progress=progress)
     estimates = sampling.estimate_scores(
-        rest, design, budget, coupling, seed=seed, beta=beta, batch_size=batch_size, progress=progress
+        rest, design, budget, coupling, seed=seed, beta=beta, batch_tokens=batch_tokens, progress=progress
     )
     known = iter([_exact(case, coupling, beta) for case in tables])
     sampled = iter([_sampled(case, estimate) for case, estimate in zip(rest, estimates, strict=True)])

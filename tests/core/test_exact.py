@@ -23,7 +23,7 @@ TOYS = [("tabular", 5), ("markov", 5), ("llada", 4)]
 
 def one_table(name, length, role="policy"):
     case = MODELS[name].case(1, length)
-    return enumerate_masks([case.pair.chosen], case.model(role))[case.pair.chosen]
+    return enumerate_masks([case.pair.chosen], [case.model(role)])[0][case.pair.chosen]
 
 
 @pytest.mark.parametrize(("name", "length"), TOYS)
@@ -57,7 +57,7 @@ def test_elbo_is_the_mean_over_all_orders_of_log_conditionals(name, length):
 
 def test_exact_conditionals_make_the_bound_tight():
     case = MODELS["markov"].case(2, 8)
-    table = enumerate_masks([case.pair.chosen], case.reference)[case.pair.chosen]
+    table = enumerate_masks([case.pair.chosen], [case.reference])[0][case.pair.chosen]
     p, _ = MODELS["markov"].chain(2)
     ids = case.pair.chosen.ids
     stationary = np.linalg.matrix_power(p, 10_000)[0]
@@ -150,7 +150,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="different responses"):
         profile(answers.policy[case.pair.chosen], answers.policy[case.pair.rejected])
     with pytest.raises(ValueError, match="3 tokens"):
-        enumerate_masks([Response((), (0, 1))], case.policy)
+        enumerate_masks([Response((), (0, 1))], [case.policy])
 
 
 def test_tables_answer_like_the_model():
@@ -168,7 +168,7 @@ def test_a_model_that_returns_nan_is_stopped():
     case = MODELS["tabular"].case(0, 3)
     case.policy.logits.data[0] = math.nan
     with pytest.raises(FloatingPointError, match="not finite"):
-        enumerate_masks([case.pair.chosen], case.policy)
+        enumerate_masks([case.pair.chosen], [case.policy])
 
 
 def test_sharing_can_hurt():

@@ -17,7 +17,7 @@ MARKOV = MODELS["markov"]
 @pytest.mark.parametrize("length", [1, 2, 3, 6, 9, 12])
 def test_profile_equals_enumeration(length):
     case = MARKOV.case(1, length)
-    (answers,) = tabulate([case], batch_size=512)
+    (answers,) = tabulate([case], batch_tokens=10**6)
     for side, known in profiles(answers).items():
         found = gap_profile(case.pair.side(side), case.policy, case.reference)
         assert np.abs(found.mean - known.mean).max() < 1e-10

@@ -28,7 +28,7 @@ def plug_in(case, draws, beta):
     """The whole loss in one graph, as trainers write it."""
     score = 0.0
     for draw in draws:
-        batch = elbo.collate([(draw.response, row) for row in draw.masks.mask], case.policy)
+        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
         factor = (
             1 / draw.masks.level * (draw.response.length if draw.masks.form == "count" else 1) / len(draw.masks.mask)
         )
@@ -45,7 +45,7 @@ def test_two_passes_equal_autograd_of_the_plug_in_loss(name, length, form, share
     case = MODELS[name].case(0, length)
     draws = Coupling(shared).draw(case.pair, DESIGN[form], Budget(3, 2), seed=1)
     clear(case)
-    score = backward(case, draws, PLAIN, beta=0.3, batch_size=4)
+    score = backward(case, draws, PLAIN, beta=0.3, batch_tokens=24)
     ours = grads(case.policy)
     clear(case)
     value = plug_in(case, draws, 0.3)
@@ -105,7 +105,7 @@ def test_models_are_told_apart_in_one_stream():
     cases = [MODELS["markov"].case(s, 5) for s in range(3)]
     cases.append(Case(cases[0].policy, cases[1].reference, cases[2].pair))
     draws = [Coupling().draw(c.pair, DESIGN["count"], Budget(2, 2), seed=0) for c in cases]
-    together = contributions(cases, draws, PLAIN, batch_size=3)
+    together = contributions(cases, draws, PLAIN, batch_tokens=17)
     for case, draw, addends in zip(cases, draws, together, strict=True):
         alone = contributions([case], [draw], PLAIN)[0]
         assert all((a == b).all() for a, b in zip(addends, alone, strict=True))

@@ -132,8 +132,8 @@ def test_order_batch_size_and_company_do_not_matter():
         return {c.pair.id: e.score.value for c, e in zip(cases, found, strict=True)}
 
     expected = scores(cases)
-    assert scores(cases[::-1], batch_size=7) == expected
-    assert scores(cases[2:3], batch_size=1) == {cases[2].pair.id: expected[cases[2].pair.id]}
+    assert scores(cases[::-1], batch_tokens=42) == expected
+    assert scores(cases[2:3], batch_tokens=1) == {cases[2].pair.id: expected[cases[2].pair.id]}
 
 
 def test_seed_repeat_design_budget_and_role_move_the_draws():
@@ -182,7 +182,7 @@ def _plug_in_gradient(case, draws):
 
     score = 0.0
     for sign, draw in zip((1, -1), draws, strict=True):
-        batch = elbo.collate([(draw.response, row) for row in draw.masks.mask], case.policy)
+        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
         for role, model in ((1, case.policy), (-1, case.reference)):
             sums = model.log_prob(*batch).sum(1)
             factor = torch.tensor(draw.response.length / draw.masks.level)

@@ -36,7 +36,7 @@ def gradients(model, response):
     directions = torch.tensor(
         np.random.default_rng(0).normal(size=(parameter.numel(), 4)) / math.sqrt(parameter.numel())
     )
-    rows = [(response, row) for row in all_masks(response.length)[1:]]
+    rows = [(response, all_masks(response.length)[1:])]
     sums = model.log_prob(*elbo.collate(rows, model)).sum(1)
     grads = [torch.autograd.grad(s, parameter, retain_graph=True)[0].flatten() @ directions for s in sums]
     return np.concatenate([np.zeros((1, 4)), torch.stack(grads).numpy()])

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vrpo_theory import elbo
-from vrpo_theory.exact.enumeration import Tables, enumerate_masks
+from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks
 from vrpo_theory.exact.profiles import profile
 from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
 
@@ -20,23 +19,30 @@ def within(case: Case, length: int = AUTO_LENGTH) -> bool:
 
 
 def tabulate(
-    cases: Sequence[Case], *, batch_size: int = elbo.BATCH_SIZE, progress: elbo.Progress | None = None
+    cases: Sequence[Case], *, batch_tokens: int = elbo.BATCH_TOKENS, progress: elbo.Progress | None = None
 ) -> list[Case]:
-    """The same cases with `Tables` in the models' places; each model evaluates each mask of a response once.
+    """The same cases with `Tables` in the models' places; each mask of a response is evaluated once.
 
     Raises
     ------
     InputError
         If a response is too long to enumerate.
     """
-    models = {id(m): m for case in cases for m in (case.policy, case.reference)}
+    tables: dict[int, dict[bytes, MaskTable]] = {}
+    for group in _same_models(cases):
+        models = list({id(m): m for m in (group[0].policy, group[0].reference)}.values())
+        used = [case.pair.side(side) for case in group for side in SIDES]
+        found = enumerate_masks(used, models, batch_tokens=batch_tokens, progress=progress)
+        for model, answers in zip(models, found, strict=True):
+            tables.setdefault(id(model), {}).update(answers.tables)
+    return [Case(Tables(tables[id(c.policy)]), Tables(tables[id(c.reference)]), c.pair) for c in cases]
 
-    def tables(model: Any) -> Tables:
-        used = [case.pair.side(s) for case in cases if model in (case.policy, case.reference) for s in SIDES]
-        return enumerate_masks(used, model, batch_size=batch_size, progress=progress)
 
-    answers = {key: tables(model) for key, model in models.items()}
-    return [Case(answers[id(case.policy)], answers[id(case.reference)], case.pair) for case in cases]
+def _same_models(cases: Sequence[Case]) -> list[list[Case]]:
+    groups: dict[tuple[int, int], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((id(case.policy), id(case.reference)), []).append(case)
+    return list(groups.values())
 
 
 def mask_count(cases: Sequence[Case]) -> int:

@@ -101,12 +101,17 @@ class Tables:
 
 def enumerate_masks(
     responses: Sequence[Response],
-    model: Any,
+    models: Sequence[Any],
     *,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
-) -> Tables:
-    """Evaluate every mask of every response once, in one stream of batches.
+) -> list[Tables]:
+    """Evaluate every mask of every response once under every model, in one sweep; a `Tables` a model.
+
+    Parameters
+    ----------
+    batch_tokens : int
+        Most tokens a forward pass: bounds the memory beyond the tables themselves, 8 L 2^L bytes each.
 
     Raises
     ------
@@ -115,5 +120,5 @@ def enumerate_masks(
     """
     unique = list({r.key: r for r in responses}.values())
     requests = [(r, all_masks(r.length)) for r in unique]
-    values = elbo.terms(requests, model, batch_size=batch_size, progress=progress)
-    return Tables({r.key: MaskTable(r, value) for r, value in zip(unique, values, strict=True)})
+    swept = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
+    return [Tables({r.key: MaskTable(r, table) for r, table in zip(unique, values, strict=True)}) for values in swept]

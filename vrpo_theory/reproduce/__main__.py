@@ -28,7 +28,7 @@ def reproduce(
     pairs: Annotated[Path | None, typer.Option(help="preference pairs, JSON Lines")] = None,
     method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="use the first so many pairs")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="sequences a forward pass")] = 64,
+    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens a forward pass, padding included")] = 2**12,
     device: Annotated[str, typer.Option(help="where checkpoints run")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
     gradient: Annotated[Literal["auto", "full", "up-proj"], typer.Option(help="whose gradient")] = "auto",
@@ -45,7 +45,7 @@ def reproduce(
         from vrpo_theory.reproduce import _runner
 
         context = Context(
-            seed=seed, beta=beta, method=method, limit=limit, batch_size=batch_size, device=device, dtype=dtype,
+            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
             gradient=gradient, repeats=repeats, progress=True,
         )  # fmt: skip
         _runner.main(exhibits, context, out, policy, reference, pairs, as_json=json, check=check, fresh=fresh)

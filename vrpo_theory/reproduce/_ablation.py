@@ -80,7 +80,7 @@ class Study:
 
     def _tabulate(self) -> list[Case]:
         with self.context.bar("enumerating masks", exact.mask_count(self.cases)) as progress:
-            return exact.tabulate(self.cases, batch_size=self.context.batch_size, progress=progress)
+            return exact.tabulate(self.cases, batch_tokens=self.context.batch_tokens, progress=progress)
 
     def exact_score_variance(self) -> Measured:
         """V s_hat from the exact profiles and the design's law."""
@@ -131,7 +131,7 @@ class Study:
                 sampling.gradient_variance(
                     self.cases[i], self.design, c.budget, c.coupling, self.gradient_repeats,
                     seed=self.context.seed, parameters=parameters, beta=self.context.beta,
-                    batch_size=self.context.batch_size, scores=self._scores(self.replications[c][i]),
+                    batch_tokens=self.context.batch_tokens, scores=self._scores(self.replications[c][i]),
                 )
             )  # fmt: skip
         note = "all parameters" if parameters == "full" else "up-projection of block 0 (the paper's proxy)"
@@ -143,7 +143,7 @@ class Study:
         for c, case in self.context.track(jobs, "replications"):
             moments = sampling.replicate(
                 case, self.design, c.budget, c.coupling, self.repeats,
-                seed=self.context.seed, batch_size=self.context.batch_size,
+                seed=self.context.seed, batch_tokens=self.context.batch_tokens,
             )  # fmt: skip
             self.replications.setdefault(c, []).append(moments)
 

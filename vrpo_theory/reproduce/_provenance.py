@@ -31,7 +31,7 @@ def provenance(context: Context, cases: Cases) -> dict[str, Any]:
     return record | {"inputs": digest, "commit": _commit(), "machine": platform.platform()}
 
 
-OPTIONS = ("seed", "beta", "method", "limit", "batch_size", "device", "dtype", "gradient", "repeats", "scale")
+OPTIONS = ("seed", "beta", "method", "limit", "batch_tokens", "device", "dtype", "gradient", "repeats", "scale")
 
 
 def code_digest() -> str:

@@ -34,7 +34,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
     from vrpo_theory import exact
 
     with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_size=context.batch_size, progress=progress)
+        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
     profiles = [exact.profiles(answer) for answer in answers]
     design, cells = DESIGNS["iid_count"](), []
     for n in BUDGETS:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrpo_theory._registry import Registry
-from vrpo_theory.elbo import BATCH_SIZE, Progress
+from vrpo_theory.elbo import BATCH_TOKENS, Progress
 from vrpo_theory.preference import BETA
 from vrpo_theory.types import Case
 
@@ -82,8 +82,8 @@ class Context:
         ``auto`` enumerates responses of up to 12 tokens.
     limit : int or None
         Use the first so many pairs.
-    batch_size : int
-        Sequences a forward pass.
+    batch_tokens : int
+        Most tokens a forward pass, padding included.
     device, dtype : str
         Of models that are loaded from folders.
     gradient : {"auto", "full", "up-proj"}
@@ -101,7 +101,7 @@ class Context:
     beta: float = BETA
     method: str = "auto"
     limit: int | None = None
-    batch_size: int = BATCH_SIZE
+    batch_tokens: int = BATCH_TOKENS
     device: str = "cpu"
     dtype: str = "float32"
     gradient: str = "auto"

@@ -65,7 +65,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
     from vrpo_theory import exact
 
     with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_size=context.batch_size, progress=progress)
+        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
     profiles, margins = [exact.profiles(a) for a in answers], [exact.true_margin(a) for a in answers]
     base: list[Estimate] = []
     for form, design in _designs():

@@ -83,7 +83,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
     from vrpo_theory import exact
 
     with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_size=context.batch_size, progress=progress)
+        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
     found = [compare(answer, context.beta) for answer in context.track(answers, "score laws")]
     yield from _means(model, found, context.seed)
     for comparison in found:

@@ -30,7 +30,7 @@ def gradient_variance(
     parameters: str = "full",
     weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     scores: Sequence[float] | None = None,
 ) -> Estimate:
     """Trace of the covariance of grad loss_hat over independent draws.
@@ -53,7 +53,7 @@ def gradient_variance(
         for repeat in range(repeats):
             draws = coupling.draw(case.pair, design, budget, seed=seed, repeat=repeat)
             known = None if scores is None else float(scores[repeat])
-            preference.backward(case, draws, weighting, beta=beta, batch_size=batch_size, score=known)
+            preference.backward(case, draws, weighting, beta=beta, batch_tokens=batch_tokens, score=known)
             rows.append(_take_gradient(chosen))
     mean = np.mean(rows, axis=0, dtype=float)
     return variance_from_squares(np.array([np.sum((row - mean) ** 2, dtype=float) for row in rows]))

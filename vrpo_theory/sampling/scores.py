@@ -61,12 +61,12 @@ def estimate_scores(
     seed: int,
     weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[ScoreEstimate]:
     """Estimate every case's score once, all masks in one stream of batches."""
     draws = [coupling.draw(case.pair, design, budget, seed=seed) for case in cases]
-    addends = preference.contributions(cases, draws, weighting, batch_size=batch_size, progress=progress)
+    addends = preference.contributions(cases, draws, weighting, batch_tokens=batch_tokens, progress=progress)
     note = _no_error(design, budget, weighting)
     return [_summary(d, a, budget, beta, note) for d, a in zip(draws, addends, strict=True)]
 
@@ -80,12 +80,12 @@ def replicate(
     *,
     seed: int,
     weighting: Weighting = PLAIN,
-    batch_size: int = elbo.BATCH_SIZE,
+    batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Moments]:
     """Independent estimates of a case's margin: the mean and the variance components that each one sees."""
     draws = [coupling.draw(case.pair, design, budget, seed=seed, repeat=r) for r in range(repeats)]
-    addends = preference.contributions([case] * repeats, draws, weighting, batch_size=batch_size, progress=progress)
+    addends = preference.contributions([case] * repeats, draws, weighting, batch_tokens=batch_tokens, progress=progress)
     return [_margin_moments(d, a, budget) for d, a in zip(draws, addends, strict=True)]
 
 
