@@ -1,8 +1,9 @@
 """Which draws are shared (layer 1).
 
-The margin (B_policy - B_reference)(chosen) - (B_policy - B_reference)(rejected) is a sum of independent contrasts: each
-has one set of draws of one response, on which one model or both are evaluated. Sharing merges the two models of a
-response into one contrast; so means and variance components of the margin are sums over contrasts.
+The margin (B_policy - B_reference)(chosen) - (B_policy - B_reference)(rejected) is a sum of contrasts: each has one set
+of draws of one response, on which one model or both are evaluated. Sharing masks merges the two models of a response
+into one contrast; sharing timesteps puts the two responses' contrasts into one group. Groups are independent, so means
+and variance components of the margin are sums over groups.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True)
 class Contrast:
-    """One independent part of the margin.
+    """One part of the margin.
 
     Parameters
     ----------
@@ -58,38 +59,50 @@ class Draw:
 
 @dataclass(frozen=True)
 class Coupling:
-    """Whether policy and reference see the same masks (the paper's "antithetic sampling")."""
+    """Which draws are shared.
+
+    Parameters
+    ----------
+    shared : bool
+        Policy and reference see the same masks (the paper's "antithetic sampling").
+    levels_shared : bool
+        Chosen and rejected have the same timesteps as well: the same uniforms choose them, through the quantiles of
+        each response's own length.
+    """
 
     shared: bool = True
+    levels_shared: bool = False
+
+    @property
+    def groups(self) -> tuple[tuple[Contrast, ...], ...]:
+        """The independent parts of the margin; contrasts of one part share their timesteps."""
+        parts = [(1.0, -1.0)] if self.shared else [(1.0, 0.0), (0.0, -1.0)]
+        pairs = [tuple(_contrast(side, part) for side in SIDES) for part in parts]
+        if self.levels_shared:
+            return tuple(pairs)
+        return tuple((pair[k],) for k in range(len(SIDES)) for pair in pairs)
 
     @property
     def contrasts(self) -> tuple[Contrast, ...]:
-        """The independent parts of the margin: two when shared, four when not."""
-        signs = zip(SIDES, (1.0, -1.0), strict=True)
-        if self.shared:
-            return tuple(Contrast(side, (sign, -sign)) for side, sign in signs)
-        return tuple(Contrast(side, c) for side, sign in signs for c in ((sign, 0.0), (0.0, -sign)))
+        """Every set of draws: two when masks are shared, four when not."""
+        return tuple(contrast for group in self.groups for contrast in group)
 
     def draw(
         self, pair: PreferencePair, design: Sampler, budget: Budget, *, seed: int, repeat: int = 0, group: int = 0
     ) -> tuple[Draw, ...]:
         """Draw the masks of every contrast; the address names the role only where the roles' masks differ."""
-        return tuple(
-            Draw(contrast, response, self._masks(contrast, response, design, budget, seed, repeat, group))
-            for contrast in self.contrasts
-            for response in (pair.side(contrast.side),)
-        )
+        level_key = b"".join(sorted((pair.chosen.key, pair.rejected.key))) if self.levels_shared else None
 
-    def _masks(
-        self,
-        contrast: Contrast,
-        response: Response,
-        design: Sampler,
-        budget: Budget,
-        seed: int,
-        repeat: int,
-        group: int,
-    ) -> Masks:
-        role = None if self.shared else contrast.roles[0]
-        address = Address(seed, design.address, budget.n_t, budget.n_yt, response.key, repeat, group, role)
-        return design.draw(address.uniforms(), response.length, budget)
+        def masks(contrast: Contrast, response: Response) -> Masks:
+            role = None if self.shared else contrast.roles[0]
+            n_t, n_yt = budget.n_t, budget.n_yt
+            address = Address(seed, design.address, n_t, n_yt, response.key, repeat, group, role, level_key)
+            return design.draw(address.uniforms(), response.length, budget)
+
+        found = ((contrast, pair.side(contrast.side)) for contrast in self.contrasts)
+        return tuple(Draw(contrast, response, masks(contrast, response)) for contrast, response in found)
+
+
+def _contrast(side: Side, part: tuple[float, float]) -> Contrast:
+    sign = 1.0 if side == "chosen" else -1.0
+    return Contrast(side, (sign * part[0], sign * part[1]))

@@ -46,6 +46,8 @@ class Address:
         Replication of the whole estimate, and independent group inside one.
     role : str or None
         "policy" or "reference" when the two see different masks; None when they share.
+    level_key : bytes or None
+        Takes the key's place in the level stream: responses with the same one share their timesteps.
     """
 
     seed: int
@@ -56,12 +58,13 @@ class Address:
     repeat: int = 0
     group: int = 0
     role: str | None = None
+    level_key: bytes | None = None
 
     def uniforms(self) -> Uniforms:
         """The two streams of this address."""
-        fields = (self.seed, self.design, self.n_t, self.n_yt, self.repeat, self.group, self.role, self.key)
-        stem = b"".join(map(_encode, fields))
-        return Uniforms(_generator(stem, b"level"), _generator(stem, b"mask"))
+        fields = (self.seed, self.design, self.n_t, self.n_yt, self.repeat, self.group, self.role)
+        stem, level_key = b"".join(map(_encode, fields)), self.level_key or self.key
+        return Uniforms(_generator(stem + _encode(level_key), b"level"), _generator(stem + _encode(self.key), b"mask"))
 
 
 def _generator(stem: bytes, purpose: bytes) -> np.random.Generator:

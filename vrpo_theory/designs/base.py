@@ -18,33 +18,60 @@ from vrpo_theory.types import Budget, Form, Masks
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")
 
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """The exact law of one independent block of timesteps.
+
+    Outcomes stand in the order of the uniform that chooses them, so that blocks of two responses which share that
+    uniform can be put side by side.
 
     Parameters
     ----------
     prob : (Q,) float
         Probability of each outcome; sums to 1.
     level : (Q, J) float
-        The J levels drawn together in each outcome.
+        The J levels drawn together in each outcome; what the weighting reads.
     weight : (Q, J) float
         Each level's share of the whole estimate.
+    masking : (Q, J) float, optional
+        Levels that the masks are drawn at, where they differ from what the weighting reads.
     """
 
-    prob: NDArray[np.float64]
-    level: NDArray[np.float64]
-    weight: NDArray[np.float64]
+    prob: Array
+    level: Array
+    weight: Array
+    masking: Array | None = None
+
+    @property
+    def drawn(self) -> Array:
+        """Levels that the masks are drawn at, (Q, J)."""
+        return self.level if self.masking is None else self.masking
+
+    def moments(self, mean: Array, variance: Array) -> tuple[float, float, float]:
+        """Mean, variance between outcomes and mean variance within, of the block's share of an estimate.
+
+        Parameters
+        ----------
+        mean, variance : (Q, J) float
+            Of one mask's weighted term, given its level.
+        """
+        conditional = (self.weight * mean).sum(1)
+        expected = float(self.prob @ conditional)
+        between = float(self.prob @ (conditional - expected) ** 2)
+        return expected, between, float(self.prob @ (self.weight**2 * variance).sum(1))
 
 
 @dataclass(frozen=True, eq=False)
 class Timesteps:
-    """The levels of one estimate before masks: ``level``, ``block`` and ``weight``, each (n_t,)."""
+    """The levels of one estimate before masks; every field (n_t,), as in `Block`."""
 
-    level: NDArray[np.float64]
-    block: NDArray[np.int64]
-    weight: NDArray[np.float64]
+    level: Array
+    weight: Array
+    masking: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -52,20 +79,24 @@ class Design(ABC):
     """Draws the masks of one ELBO estimate.
 
     A leaf writes `timesteps` and `law`; the base turns levels into masks, n_yt of them at the SAME level: of exactly l
-    tokens in the count form, of each token independently with probability t in the time form. Fields are parameters.
+    tokens in the count form, of each token independently with probability t in the time form. A leaf whose masks depend
+    on one another also writes `cover` and `joint_masks`. Fields are parameters.
     """
 
     name: ClassVar[str]
-    form: ClassVar[Form]
+    form: ClassVar[Form] = "count"
 
-    unbiased: ClassVar[bool] = True
-    """Whether the plain estimate has the ELBO as its mean for every model."""
     iid_timesteps: ClassVar[bool] = False
     """Whether timesteps are independent and identically distributed (then they give standard errors)."""
     independent_masks: ClassVar[bool] = True
     """Whether masks are independent given the levels (then the variance follows from profiles)."""
     permutation_invariant: ClassVar[bool] = True
     """Whether the joint law of the masks is unchanged by permuting positions."""
+
+    @property
+    def unbiased(self) -> bool:
+        """Whether the plain estimate has the ELBO as its mean for every model, length and budget."""
+        return True
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
@@ -77,6 +108,13 @@ class Design(ABC):
         """Name and parameters: part of where the design's randomness lives."""
         return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
 
+    def split(self, n: int) -> Budget:
+        """How the design best spends n forward passes; it may leave one over."""
+        return Budget(n, 1)
+
+    def admit(self, budget: Budget) -> None:  # noqa: B027 (most designs take any budget)
+        """ValueError for a budget that the design cannot spend."""
+
     @abstractmethod
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         """Draw n_t levels for a response of ``length`` tokens."""
@@ -85,13 +123,29 @@ class Design(ABC):
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         """Exact law of the levels as independent blocks; each level carries n_yt masks."""
 
+    def counts(self, block: Block, length: int) -> Array:
+        """P(l | outcome, level) of the number of masked tokens l = 0..L, (Q, J, L + 1)."""
+        if self.form == "count":
+            return (block.drawn[..., None] == np.arange(length + 1)).astype(float)
+        return binomial(length, block.drawn)
+
+    def cover(self, uniforms: Array, level: Array) -> Flags:
+        """Masks (n, L) from uniforms (n, L), at the n levels that masks are drawn at."""
+        return masked(self.form, uniforms, level)
+
+    def joint_masks(self, level: Array, length: int) -> Iterator[tuple[float, Flags]]:
+        """Every joint draw (n, L) of masks at n given levels, with its probability."""
+        choices = [list(subsets(int(count), length)) for count in level]
+        prob = 1 / math.prod(map(len, choices))
+        return ((prob, np.stack(rows)) for rows in itertools.product(*choices))
+
     def draw(self, uniforms: Uniforms, length: int, budget: Budget) -> Masks:
         """Draw the n = n_t n_yt masks of one estimate, ordered by timestep."""
+        self.admit(budget)
         steps = self.timesteps(uniforms, length, budget.n_t)
-        level = np.repeat(steps.level, budget.n_yt)
-        mask = masked(self.form, uniforms.mask(budget.n, length), level)
-        weight = np.repeat(steps.weight / budget.n_yt, budget.n_yt)
-        return Masks(mask, self.form, level, np.repeat(steps.block, budget.n_yt), weight)
+        drawn = steps.level if steps.masking is None else steps.masking
+        mask = self.cover(uniforms.mask(budget.n, length), np.repeat(drawn, budget.n_yt))
+        return self._masks(mask, steps.level, steps.weight, budget)
 
     def joint(self, length: int, budget: Budget) -> Iterator[tuple[float, Masks]]:
         """Every joint draw with its probability: the finite law that small cases are checked against.
@@ -103,16 +157,27 @@ class Design(ABC):
         """
         if self.form != "count":
             raise ValueError(f"{self.name}: the time form has no finite joint law; use the count form")
-        blocks = self.law(length, budget)
-        for outcomes in itertools.product(*(range(len(b.prob)) for b in blocks)):
-            prob = math.prod(float(b.prob[q]) for b, q in zip(blocks, outcomes, strict=True))
-            level = np.concatenate([b.level[q] for b, q in zip(blocks, outcomes, strict=True)])
-            weight = np.concatenate([b.weight[q] for b, q in zip(blocks, outcomes, strict=True)])
-            block = np.repeat(np.arange(len(blocks)), [b.level.shape[1] for b in blocks])
-            yield from _all_masks(prob, level, block, weight, length, budget.n_yt)
+        self.admit(budget)
+        for prob, level, weight in outcomes(self.law(length, budget)):
+            for chance, mask in self.joint_masks(np.repeat(level, budget.n_yt), length):
+                yield prob * chance, self._masks(mask, level, weight, budget)
+
+    def _masks(self, mask: Flags, level: Array, weight: Array, budget: Budget) -> Masks:
+        """``level`` and ``weight`` of the n_t timesteps, spread over their masks."""
+        replicate = np.arange(budget.n_t) * self.iid_timesteps
+        level, weight = np.repeat(level, budget.n_yt), np.repeat(weight / budget.n_yt, budget.n_yt)
+        return Masks(mask, self.form, level, np.repeat(replicate, budget.n_yt), weight)
 
 
-def masked(form: Form, uniforms: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.bool_]:
+def outcomes(blocks: tuple[Block, ...]) -> Iterator[tuple[float, Array, Array]]:
+    """Every joint outcome of independent blocks: probability, levels (n_t,), weights (n_t,)."""
+    for chosen in itertools.product(*(range(len(b.prob)) for b in blocks)):
+        picked = list(zip(blocks, chosen, strict=True))
+        prob = math.prod(float(b.prob[q]) for b, q in picked)
+        yield prob, np.concatenate([b.level[q] for b, q in picked]), np.concatenate([b.weight[q] for b, q in picked])
+
+
+def masked(form: Form, uniforms: Array, level: Array) -> Flags:
     """Masks (n, L) from uniforms (n, L): the l smallest ranks in the count form, u < t in the time form."""
     if form == "time":
         return uniforms < level[:, None]
@@ -121,19 +186,33 @@ def masked(form: Form, uniforms: NDArray[np.float64], level: NDArray[np.float64]
     return rank < level[:, None]
 
 
-def _all_masks(
-    prob: float,
-    level: NDArray[np.float64],
-    block: NDArray[np.int64],
-    weight: NDArray[np.float64],
-    length: int,
-    n_yt: int,
-) -> Iterator[tuple[float, Masks]]:
-    level, block, weight = np.repeat(level, n_yt), np.repeat(block, n_yt), np.repeat(weight, n_yt) / n_yt
-    subsets = [list(itertools.combinations(range(length), int(count))) for count in level]
-    each = prob / math.prod(map(len, subsets))
-    for chosen in itertools.product(*subsets):
-        mask = np.zeros((len(level), length), bool)
-        for row, tokens in zip(mask, chosen, strict=True):
-            row[list(tokens)] = True
-        yield each, Masks(mask, "count", level, block, weight)
+def subsets(count: int, length: int) -> Iterator[Flags]:
+    """Every mask (L,) of ``count`` tokens."""
+    for tokens in itertools.combinations(range(length), count):
+        mask = np.zeros(length, bool)
+        mask[list(tokens)] = True
+        yield mask
+
+
+def binomial(length: int, t: Array) -> Array:
+    """P(l | t) of the count l = 0..L when each token is masked with probability t; shape t.shape + (L + 1,)."""
+    from scipy.stats import binom
+
+    return binom.pmf(np.arange(length + 1), length, t[..., None])
+
+
+def equal_shares(level: Array, masking: Array | None = None) -> Timesteps:
+    """Timesteps that weigh the same."""
+    return Timesteps(level, np.full(len(level), 1 / len(level)), masking)
+
+
+def single(prob: Array, level: Array, share: float | Array, masking: Array | None = None) -> Block:
+    """A block of one timestep; every argument (Q,), or a number for a share that is the same for all."""
+    weight = np.broadcast_to(np.asarray(share, dtype=float), level.shape)[:, None]
+    return Block(prob, level[:, None], weight, None if masking is None else masking[:, None])
+
+
+def sets(length: int, n_t: int) -> list[int]:
+    """Sizes of the fewest independent sets of at most L timesteps that hold n_t; as equal as can be."""
+    number = -(-n_t // length)
+    return [n_t // number + (k < n_t % number) for k in range(number)]

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps
+from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
-
-
-def _iid(level: NDArray[np.float64]) -> Timesteps:
-    n_t = len(level)
-    return Timesteps(level, np.arange(n_t), np.full(n_t, 1 / n_t))
-
-
-def _iid_law(prob: NDArray[np.float64], level: NDArray[np.float64], n_t: int) -> tuple[Block, ...]:
-    return (Block(prob, level[:, None], np.full((len(level), 1), 1 / n_t)),) * n_t
 
 
 @dataclass(frozen=True)
@@ -28,14 +18,13 @@ class IidCount(Design):
     """l uniform on 1..L, then a uniform subset of l tokens (2505.19223v2, Eq. 14-15): VRPO's sampler."""
 
     name = "iid_count"
-    form = "count"
     iid_timesteps = True
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
-        return _iid(1 + np.floor(uniforms.level(n_t) * length))
+        return equal_shares(1 + np.floor(uniforms.level(n_t) * length))
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
-        return _iid_law(np.full(length, 1 / length), np.arange(1.0, length + 1), budget.n_t)
+        return (single(np.full(length, 1 / length), np.arange(1.0, length + 1), 1 / budget.n_t),) * budget.n_t
 
 
 @dataclass(frozen=True)
@@ -57,10 +46,10 @@ class IidTime(Design):
 
     def __post_init__(self) -> None:
         if not 0 <= self.eps < 1:
-            raise ValueError(f"iid_time: eps must lie in [0, 1), got {self.eps!r}")
+            raise ValueError(f"{self.name}: eps must lie in [0, 1), got {self.eps!r}")
 
     @property
-    def unbiased(self) -> bool:  # type: ignore[override]
+    def unbiased(self) -> bool:
         """Only without a floor."""
         return self.eps == 0
 
@@ -70,25 +59,13 @@ class IidTime(Design):
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         # 1 - u lies in (0, 1], so that t > 0 even without a floor.
-        return _iid(self.eps + (1 - self.eps) * (1 - uniforms.level(n_t)))
+        return equal_shares(self.eps + (1 - self.eps) * (1 - uniforms.level(n_t)))
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
-        """Gauss-Legendre quadrature in log t, whose panels are narrower than a binomial count is wide.
-
-        Raises
-        ------
-        ValueError
-            At eps = 0, where the variance is infinite.
-        """
+        """By quadrature; ValueError at eps = 0, where the variance is infinite."""
         if self.eps == 0:
-            raise ValueError("iid_time: the variance is infinite at eps = 0; choose eps > 0 or the count form")
-        panels = math.ceil(-math.log(self.eps) * max(4.0, math.sqrt(length)))
-        node, weight = np.polynomial.legendre.leggauss(16)
-        edges = np.linspace(math.log(self.eps), 0.0, panels + 1)
-        half = np.diff(edges)[:, None] / 2
-        t = np.exp(edges[:-1, None] + half * (1 + node)).ravel()
-        prob = (half * weight).ravel() * t
-        return _iid_law(prob / prob.sum(), t, budget.n_t)
+            raise ValueError(f"{self.name}: the variance is infinite at eps = 0; choose eps > 0 or the count form")
+        return (single(*log_uniform(self.eps, 1.0, length), 1 / budget.n_t),) * budget.n_t
 
 
 DESIGNS.add(IidCount.name, IidCount, aliases=("vrpo",))

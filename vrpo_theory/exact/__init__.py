@@ -4,7 +4,7 @@ from vrpo_theory.exact.cases import mask_count, profiles, tabulate, true_margin,
 from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks
 from vrpo_theory.exact.gaps import gap_profile
 from vrpo_theory.exact.laws import LossMoments, ScoreLaw, loss_moments, score_law
-from vrpo_theory.exact.moments import contrast_moments, margin_moments, margin_variance
+from vrpo_theory.exact.moments import contrast_moments, margin_mean, margin_moments, margin_variance
 from vrpo_theory.exact.profiles import profile
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "enumerate_masks",
     "gap_profile",
     "loss_moments",
+    "margin_mean",
     "margin_moments",
     "margin_variance",
     "mask_count",

@@ -37,7 +37,14 @@ class FiniteLaw:
 
 
 def estimator_law(terms_of: TermsOf, length: int, design: Design, budget: Budget, weighting: Weighting) -> FiniteLaw:
-    """Law of the estimate, by brute force: no variance decomposition enters."""
+    """Law of the estimate, by brute force: no variance decomposition enters.
+
+    Raises
+    ------
+    ValueError
+        If the weights are biased under the design.
+    """
+    weighting.check(design)
     draws = list(design.joint(length, budget))
     value = [estimate(masks, terms_of(masks.mask), weighting) for _, masks in draws]
     return FiniteLaw(np.array([prob for prob, _ in draws]), np.array(value))

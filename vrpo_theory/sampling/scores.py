@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vrpo_theory import elbo, preference
 from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.base import Design
-from vrpo_theory.numerics import sigmoid, total
+from vrpo_theory.numerics import mean_estimate, sigmoid, total
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, Moments, Role, Side, combine
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -61,14 +61,36 @@ def estimate_scores(
     seed: int,
     weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
+    groups: int = 1,
     batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[ScoreEstimate]:
-    """Estimate every case's score once, all masks in one stream of batches."""
-    draws = [coupling.draw(case.pair, design, budget, seed=seed) for case in cases]
-    addends = preference.contributions(cases, draws, weighting, batch_tokens=batch_tokens, progress=progress)
-    note = _no_error(design, budget, weighting)
-    return [_summary(d, a, budget, beta, note) for d, a in zip(draws, addends, strict=True)]
+    """Estimate every case's score once, all masks in one stream of batches.
+
+    Parameters
+    ----------
+    groups : int
+        Independent estimates, each of the whole budget, whose mean is taken. Two or more give a standard error for any
+        design and weighting; one gives it for iid timesteps and separable weights only.
+
+    Raises
+    ------
+    ValueError
+        If the weights are biased under the design.
+    """
+    weighting.check(design)
+    rows = [
+        (case, coupling.draw(case.pair, design, budget, seed=seed, group=group))
+        for case in cases
+        for group in range(groups)
+    ]
+    addends = preference.contributions(
+        [case for case, _ in rows], [draws for _, draws in rows], weighting, batch_tokens=batch_tokens,
+        progress=progress,
+    )  # fmt: skip
+    study = _Study(design, budget, coupling, weighting)
+    found = [study.summary(draws, values, beta) for (_, draws), values in zip(rows, addends, strict=True)]
+    return [_pooled(found[start : start + groups]) for start in range(0, len(found), groups)]
 
 
 def replicate(
@@ -83,10 +105,18 @@ def replicate(
     batch_tokens: int = elbo.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Moments]:
-    """Independent estimates of a case's margin: the mean and the variance components that each one sees."""
+    """Independent estimates of a case's margin: the mean and the variance components that each one sees.
+
+    Raises
+    ------
+    ValueError
+        If the weights are biased under the design.
+    """
+    weighting.check(design)
     draws = [coupling.draw(case.pair, design, budget, seed=seed, repeat=r) for r in range(repeats)]
     addends = preference.contributions([case] * repeats, draws, weighting, batch_tokens=batch_tokens, progress=progress)
-    return [_margin_moments(d, a, budget) for d, a in zip(draws, addends, strict=True)]
+    study = _Study(design, budget, coupling, weighting)
+    return [study.moments(d, a) for d, a in zip(draws, addends, strict=True)]
 
 
 def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
@@ -94,53 +124,91 @@ def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
 
     Parameters
     ----------
-    values : (n,) float
-        Each mask's addend of the estimate, ordered by timestep; iid timesteps of n_yt masks each.
+    values : (n,) or (C, n) float
+        Each mask's addend of the estimate, ordered by timestep; iid timesteps of n_yt masks each. Rows are contrasts
+        that share their timesteps.
 
     Returns
     -------
     Moments
         v_mask is None for n_yt = 1, v_time for n_t = 1 or n_yt = 1 (the two are then not identifiable apart).
     """
-    term = values.reshape(budget.n_t, budget.n_yt) * budget.n
-    v_mask = float(term.var(axis=1, ddof=1).mean()) if budget.n_yt > 1 else None
-    v_time = None if v_mask is None or budget.n_t == 1 else _between(values, budget) - v_mask / budget.n_yt
+    term = values.reshape(-1, budget.n_t, budget.n_yt) * budget.n
+    v_mask = float(term.var(axis=2, ddof=1).mean(1).sum()) if budget.n_yt > 1 else None
+    v_time = None if v_mask is None or budget.n_t == 1 else between(values, budget) - v_mask / budget.n_yt
     return Moments(total(values), v_time, v_mask)
 
 
-def _between(values: NDArray[np.float64], budget: Budget) -> float:
-    """Sample variance of the terms of n_t > 1 timesteps: unbiased for V_t + V_yt / n_yt."""
-    return float((values.reshape(budget.n_t, budget.n_yt).sum(1) * budget.n_t).var(ddof=1))
+def between(values: NDArray[np.float64], budget: Budget) -> float:
+    """Sample variance of the terms of n_t > 1 timesteps: unbiased for V_t + V_yt / n_yt; ``values`` as above."""
+    return float((values.reshape(-1, budget.n_t, budget.n_yt).sum((0, 2)) * budget.n_t).var(ddof=1))
 
 
-def _margin_moments(draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], budget: Budget) -> Moments:
-    values = [preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)]
-    return combine([nested_moments(v, budget) for v in values])
+@dataclass(frozen=True)
+class _Study:
+    """How estimates were drawn, and so what one of them tells about its own error."""
+
+    design: Design
+    budget: Budget
+    coupling: Coupling
+    weighting: Weighting
+
+    @property
+    def iid(self) -> bool:
+        """Whether timesteps are replicates of one another."""
+        return self.design.iid_timesteps and self.weighting.separable
+
+    @property
+    def note(self) -> str:
+        """Why one draw gives no standard error; empty where it does."""
+        if not self.iid:
+            return (
+                f"{self.design.name} with {self.weighting.name} weights: no standard error from one draw; "
+                "take two or more groups"
+            )
+        return "n_t = 1: one timestep gives no standard error" if self.budget.n_t == 1 else ""
+
+    def moments(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Moments:
+        """Mean of the margin, and its components where timesteps are iid and their masks independent."""
+        parts = self._parts(draws, addends)
+        if not (self.iid and self.design.independent_masks):
+            return Moments(total([part.sum() for part in parts]), None, None)
+        return combine([nested_moments(part, self.budget) for part in parts])
+
+    def summary(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], beta: float) -> ScoreEstimate:
+        """One estimate of a pair's score."""
+        elbos: dict[tuple[Role, Side], Estimate] = {
+            (role, draw.contrast.side): self._estimate([addend[:, column]])
+            for draw, addend in zip(draws, addends, strict=True)
+            for column, role in enumerate(ROLES)
+            if draw.contrast.coefficients[column]
+        }
+        margin = self._estimate(self._parts(draws, addends))
+        return ScoreEstimate(elbos, margin, self.moments(draws, addends), beta)
+
+    def _parts(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """Addends of the margin by independent group of contrasts, (C, n) each."""
+        values = iter([preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)])
+        return [np.stack([next(values) for _ in group]) for group in self.coupling.groups]
+
+    def _estimate(self, parts: Sequence[NDArray[np.float64]]) -> Estimate:
+        """Sum of independent parts, with the error that their timesteps show."""
+        value = total([part.sum() for part in parts])
+        if self.note:
+            return Estimate(value, None, self.note)
+        return Estimate(value, math.sqrt(total([between(part, self.budget) for part in parts]) / self.budget.n_t))
 
 
-def _no_error(design: Design, budget: Budget, weighting: Weighting) -> str:
-    """Why one draw gives no standard error; empty where it does."""
-    if not (design.iid_timesteps and weighting.separable):
-        return f"{design.name} with {weighting.name} weights: timesteps are not iid, no standard error from one draw"
-    return "n_t = 1: one timestep gives no standard error" if budget.n_t == 1 else ""
+def _pooled(found: Sequence[ScoreEstimate]) -> ScoreEstimate:
+    """The mean of independent estimates, its error from their spread."""
+    first = found[0]
+    if len(found) == 1:
+        return first
 
+    def component(name: str) -> float | None:
+        values = [getattr(f.moments, name) for f in found]
+        return None if None in values else total(values) / len(values)
 
-def _estimate(parts: Sequence[NDArray[np.float64]], budget: Budget, note: str) -> Estimate:
-    """Sum of independent parts, each the addends (n,) of one estimate, with the error that their timesteps show."""
-    value = total([part.sum() for part in parts])
-    if note:
-        return Estimate(value, None, note)
-    return Estimate(value, math.sqrt(total([_between(part, budget) for part in parts]) / budget.n_t))
-
-
-def _summary(
-    draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], budget: Budget, beta: float, note: str
-) -> ScoreEstimate:
-    elbos: dict[tuple[Role, Side], Estimate] = {
-        (role, draw.contrast.side): _estimate([addend[:, column]], budget, note)
-        for draw, addend in zip(draws, addends, strict=True)
-        for column, role in enumerate(ROLES)
-        if draw.contrast.coefficients[column]
-    }
-    parts = [preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)]
-    return ScoreEstimate(elbos, _estimate(parts, budget, note), _margin_moments(draws, addends, budget), beta)
+    margin = mean_estimate([f.margin.value for f in found])
+    elbos = {key: mean_estimate([f.elbo[key].value for f in found]) for key in first.elbo}
+    return ScoreEstimate(elbos, margin, Moments(margin.value, component("v_time"), component("v_mask")), first.beta)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +13,14 @@ from vrpo_theory._registry import Registry
 from vrpo_theory.types import Form, Masks
 
 WEIGHTINGS: Registry[type[Weighting]] = Registry("weighting", "vrpo_theory.weightings")
+
+
+class Sampler(Protocol):
+    """What a weighting must know of the design that draws its masks."""
+
+    name: ClassVar[str]
+    independent_masks: ClassVar[bool]
+    permutation_invariant: ClassVar[bool]
 
 
 @dataclass(frozen=True)
@@ -24,14 +32,33 @@ class Weighting(ABC):
 
     name: ClassVar[str]
 
+    keeps_row_sums: ClassVar[bool] = True
+    """Whether a mask's weights sum to what its plain weights sum to."""
+    needs_independent_masks: ClassVar[bool] = False
+    """Whether it is unbiased only where every mask is a uniform subset given its size and all other masks."""
+    needs_permutation_invariance: ClassVar[bool] = False
+    """Whether it is unbiased only where permuting positions leaves the joint law of the masks as it is."""
+
     @property
     def separable(self) -> bool:
         """Whether a mask's weights depend on that mask alone (then the variance follows from profiles)."""
         return isinstance(self, Separable)
 
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Members to test the contract on."""
+        return (cls(),)
+
+    def check(self, design: Sampler) -> None:
+        """ValueError for a design under which these weights are biased."""
+        if self.needs_independent_masks and not design.independent_masks:
+            raise ValueError(f"{self.name} weights are biased on {design.name}'s dependent masks; use two_way or plain")
+        if self.needs_permutation_invariance and not design.permutation_invariant:
+            raise ValueError(f"{self.name} weights need masks that treat positions alike, {design.name} does not")
+
     @abstractmethod
     def weights(self, masks: Masks) -> NDArray[np.float64]:
-        """W, (n, L), zero outside the masks; its rows sum to what plain weighting's rows sum to."""
+        """W, (n, L), zero outside the masks."""
 
 
 class Separable(Weighting):
@@ -41,6 +68,9 @@ class Separable(Weighting):
     def scale(self, form: Form, level: ArrayLike, length: int) -> NDArray[np.float64]:
         """Factor of the masked sum at each level; same shape as ``level``."""
 
+    def per_mask(self, masks: Masks) -> NDArray[np.float64]:
+        """Weight of every masked token of each mask, (n,): its share times the factor."""
+        return masks.weight * self.scale(masks.form, masks.level, masks.mask.shape[1])
+
     def weights(self, masks: Masks) -> NDArray[np.float64]:
-        per_mask = masks.weight * self.scale(masks.form, masks.level, masks.mask.shape[1])
-        return per_mask[:, None] * masks.mask
+        return self.per_mask(masks)[:, None] * masks.mask

@@ -18,7 +18,9 @@ class Plain(Separable):
     name = "plain"
 
     def scale(self, form: Form, level: ArrayLike, length: int) -> NDArray[np.float64]:
-        return (1.0 if form == "time" else length) / np.asarray(level, dtype=float)
+        value = np.asarray(level, dtype=float)
+        # A count of 0 has no tokens to weigh.
+        return np.divide(1.0 if form == "time" else length, value, out=np.zeros_like(value), where=value > 0)
 
 
 WEIGHTINGS.add(Plain.name, Plain)

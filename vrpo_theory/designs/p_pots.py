@@ -1,0 +1,107 @@
+"""P-POTS: t drawn from a density fitted to the second moment of the term (StableDLLM, arXiv 2511.18159) (layer 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from typing import Self
+
+import numpy as np
+
+from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, single
+from vrpo_theory.randomness import Uniforms
+from vrpo_theory.types import Budget
+
+GRID = 4096
+"""Cells on which the density is constant."""
+
+
+@dataclass(frozen=True)
+class PPots(Design):
+    """iid t with density proportional to sqrt(a t^r + b (1 - t)^q + A^2 exp(2 k t^m)) on [eps, 1], shares 1/density.
+
+    The root of E[ell^2 | t], variance plus squared mean, is the density of least variance; this is the family that the
+    paper fits to it. The same floor as in `IidTime` acts in mask and weight, and biases as it does there.
+
+    Parameters
+    ----------
+    a, b, r, q, A, k, m : float
+        From `fitted`, or by hand; a, b, A at least 0 and not all 0.
+    eps : float
+        Floor of t, in (0, 1).
+    """
+
+    a: float = 0.0
+    b: float = 1.0
+    r: float = 1.0
+    q: float = 2.0
+    A: float = 0.5
+    k: float = 0.0
+    m: float = 1.0
+    eps: float = 1e-3
+
+    name = "p_pots"
+    form = "time"
+    iid_timesteps = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.eps < 1 or min(self.a, self.b, self.A) < 0 or not self.a + self.b + self.A > 0:
+            raise ValueError(f"{self.name}: expected 0 < eps < 1 and a, b, A >= 0, not all 0; got {self}")
+
+    @property
+    def unbiased(self) -> bool:
+        """Never for every model, because of the floor."""
+        return False
+
+    @classmethod
+    def fitted(cls, second_moment: Callable[[Array], Array], eps: float = 1e-3) -> Self:
+        """The member nearest, in Kullback-Leibler divergence, to the root of E[ell^2 | t] at given t (T,)."""
+        from scipy.optimize import minimize
+
+        t = eps + (1 - eps) * (np.arange(GRID) + 0.5) / GRID
+        target = np.sqrt(second_moment(t))
+        target = target / target.sum()
+
+        def divergence(z: Array) -> float:
+            density = _density(t, *_positive(z))
+            return float(target @ (np.log(target) - np.log(density / density.sum())))
+
+        starts = ([-2.0, 0.5, 0.0, 0.5, -0.5, -2.0, 0.0], [0.5, -2.0, 0.5, 0.0, -0.5, -2.0, 0.0])
+        best = min((minimize(divergence, np.array(s), method="L-BFGS-B") for s in starts), key=lambda f: f.fun)
+        a, b, r, q, A, k, m = _positive(best.x).tolist()
+        return cls(a, b, r, q, A, k, m, eps)
+
+    def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
+        edge, density = self._cells()
+        steps = np.cumsum(density) / density.sum()
+        u = uniforms.level(n_t)
+        cell = np.minimum(np.searchsorted(steps, u, side="right"), GRID - 1)
+        start = np.where(cell > 0, steps[cell - 1], 0.0)
+        t = edge[cell] + (edge[cell + 1] - edge[cell]) * (u - start) / (steps[cell] - start)
+        return Timesteps(np.maximum(t, self.eps), density.mean() / density[cell] / n_t)
+
+    def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
+        """Quadrature of the uniform law, moved to the density; its steps are too small to matter."""
+        prob, t = log_uniform(self.eps, 1.0, length)
+        edge, density = self._cells()
+        ratio = density[np.clip(np.searchsorted(edge, t, side="right") - 1, 0, GRID - 1)] / density.mean()
+        tilted = prob * ratio
+        return (single(tilted / tilted.sum(), t, tilted.sum() / ratio / budget.n_t),) * budget.n_t
+
+    def _cells(self) -> tuple[Array, Array]:
+        edge = self.eps + (1 - self.eps) * np.arange(GRID + 1) / GRID
+        return edge, _density((edge[:-1] + edge[1:]) / 2, *astuple(self)[:-1])
+
+
+def _density(t: Array, a: float, b: float, r: float, q: float, A: float, k: float, m: float) -> Array:
+    return np.sqrt(a * t**r + b * (1 - t) ** q + A**2 * np.exp(2 * k * t**m))
+
+
+def _positive(z: Array) -> Array:
+    """Unconstrained numbers to parameters: all positive, exponents r, q, m at least 1."""
+    soft = np.logaddexp(0.0, z)
+    return soft + np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+
+
+DESIGNS.add(PPots.name, PPots)

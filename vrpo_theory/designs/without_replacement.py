@@ -1,0 +1,53 @@
+"""Counts without replacement: n different ones, every set of n equally likely (layer 1)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, equal_shares, sets
+from vrpo_theory.randomness import Uniforms
+from vrpo_theory.types import Budget, Masks
+
+
+@dataclass(frozen=True, eq=False)
+class Population(Block):
+    """``draws`` of Q equally likely outcomes, without replacement; ``prob``, ``level``, ``weight`` are one draw's."""
+
+    draws: int = 1
+
+    def moments(self, mean: Array, variance: Array) -> tuple[float, float, float]:
+        """As `Block.moments`; the variance between is that of a sample from a finite population."""
+        expected, between, within = super().moments(mean, variance)
+        left = (len(self.prob) - self.draws) / max(len(self.prob) - 1, 1)
+        return self.draws * expected, self.draws * left * between, self.draws * within
+
+
+@dataclass(frozen=True)
+class WithoutReplacement(Design):
+    """n different counts from 1..L, equal shares (ours). More timesteps than tokens are several independent sets."""
+
+    name = "without_replacement"
+
+    def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
+        parts = [np.argsort(uniforms.level(length), kind="stable")[:size] for size in sets(length, n_t)]
+        return equal_shares((1 + np.concatenate(parts)).astype(float))
+
+    def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
+        count = np.arange(1.0, length + 1)[:, None]
+        prob, share = np.full(length, 1 / length), np.full((length, 1), 1 / budget.n_t)
+        return tuple(Population(prob, count, share, draws=size) for size in sets(length, budget.n_t))
+
+    def joint(self, length: int, budget: Budget) -> Iterator[tuple[float, Masks]]:
+        choices = [list(itertools.permutations(np.arange(1.0, length + 1), size)) for size in sets(length, budget.n_t)]
+        orders = list(itertools.product(*choices))
+        for order in orders:
+            level, weight = np.concatenate(order), np.full(budget.n_t, 1 / budget.n_t)
+            for prob, mask in self.joint_masks(np.repeat(level, budget.n_yt), length):
+                yield prob / len(orders), self._masks(mask, level, weight, budget)
+
+
+DESIGNS.add(WithoutReplacement.name, WithoutReplacement)

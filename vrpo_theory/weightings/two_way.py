@@ -1,0 +1,93 @@
+"""Two-way weights: generalised least squares for masks that share tokens, chosen before any forward pass (layer 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory.types import Masks
+from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
+from vrpo_theory.weightings.plain import PLAIN
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TwoWay(Weighting):
+    """Weights that are small where a token is masked often, and large where it is masked seldom (ours).
+
+    They are the generalised least squares weights of a two-way layout, tokens x masks, whose token effects (and slopes
+    in l) are random with variance 1/rho relative to the rest:
+
+        omega_ik = alpha_k - z_k' H_i^-1 sum over k' with i in S_k' of alpha_k' z_k',
+        H_i = rho I + sum over k with i in S_k of z_k z_k',  z_k = (1, l_k/L - (L + 1)/(2L)),
+
+    with alpha such that every mask's weights sum to plain weighting's. As rho grows they become plain weights.
+
+    Unbiased: H_i and alpha depend on positions only through which masks hold them. If the joint law of the masks is
+    unchanged by permuting positions, then given S_k and the pattern of memberships, every position of S_k is as likely
+    as any other to have a given membership. So E[omega_ik | S_k] is the same for all i in S_k: the row sum over l_k,
+    which is plain weighting's. The log-probabilities under S_k are functions of S_k alone, hence their weighted sum
+    has plain weighting's mean. rho must be fixed in advance: never chosen from the terms that are averaged.
+
+    Parameters
+    ----------
+    rho : float
+        Positive. 1 is the robust choice; 0.3 gains more where tokens matter more than masks.
+    slope : bool
+        Whether token effects may change linearly with l.
+    """
+
+    rho: float = 1.0
+    slope: bool = True
+
+    name = "two_way"
+    needs_permutation_invariance = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rho < np.inf:
+            raise ValueError(
+                f"{self.name}: rho must be positive and finite, got {self.rho!r}; use plain for no pooling"
+            )
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(), cls(0.3), cls(0.3, slope=False)
+
+    def weights(self, masks: Masks) -> Array:
+        """O(n^2 L); empty masks stay out."""
+        out = np.zeros(masks.mask.shape)
+        full = masks.mask.any(1)
+        if not full.any():
+            return out
+        member = masks.mask[full].astype(float)
+        row_sum = PLAIN.per_mask(masks)[full] * member.sum(1)
+        out[full] = _omega(member, self._regressors(member), self.rho, row_sum)
+        return out
+
+    def _regressors(self, member: Array) -> Array:
+        """z_k, (n, 1 or 2)."""
+        length, one = member.shape[1], np.ones((len(member), 1))
+        if not self.slope:
+            return one
+        return np.hstack([one, (member.sum(1, keepdims=True) - (length + 1) / 2) / length])
+
+
+def _omega(member: Array, z: Array, rho: float, row_sum: Array) -> Array:
+    """omega, (n, L), from memberships (n, L), regressors (n, p) and wanted row sums (n,)."""
+    width = z.shape[1]
+    squares = (z[:, :, None] * z[:, None, :]).reshape(len(z), -1)
+    inverse = np.linalg.inv((member.T @ squares).reshape(-1, width, width) + rho * np.eye(width))
+    # fitted[k, i] = z_k' H_i^-1 z_k' as a row over k'; summed over the tokens that both masks hold.
+    half = np.einsum("ka,iab->kib", z, inverse) * member[:, :, None]
+    spread = z[:, None, :] * member[:, :, None]
+    joint = half.reshape(len(z), -1) @ spread.reshape(len(z), -1).T
+    alpha = np.linalg.solve(np.diag(member.sum(1)) - joint, row_sum)
+    effect = np.einsum("iab,ib->ia", inverse, member.T @ (alpha[:, None] * z))
+    return member * (alpha[:, None] - z @ effect.T)
+
+
+WEIGHTINGS.add(TwoWay.name, TwoWay)
