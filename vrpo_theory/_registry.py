@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -85,6 +86,28 @@ class Registry(Generic[T]):
     def members(self) -> list[T]:
         """Registered members, in the order of their names."""
         return [self._members[name] for name in self.names()]
+
+    def build(self, spec: str) -> Any:
+        """A member of a family of classes, made from text: "strata", or "power_strata(power=2.0)".
+
+        Raises
+        ------
+        ValueError
+            If the text is no call of a member with literal arguments, or the member refuses them.
+        """
+        try:
+            call = ast.parse(spec, mode="eval").body
+            name, given = (call.func, call.keywords) if isinstance(call, ast.Call) else (call, [])
+            positional = isinstance(call, ast.Call) and call.args
+            if not isinstance(name, ast.Name) or positional:
+                raise ValueError(f"expected NAME or NAME(option=value, ...), got {spec!r}")
+            options = {str(k.arg): ast.literal_eval(k.value) for k in given}
+            kind: Any = self[name.id]
+            return kind(**options)
+        except KeyError as error:
+            raise ValueError(str(error.args[0])) from None
+        except (SyntaxError, TypeError) as error:
+            raise ValueError(f"{self.kind} {spec!r}: {error}; write NAME or NAME(option=value, ...)") from None
 
     def _discover(self) -> None:
         if not self._discovered:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs.base import Block, Design
 from vrpo_theory.numerics import total
-from vrpo_theory.types import Budget, Moments, Profile, Side, combine
+from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine
 from vrpo_theory.weightings.base import Separable, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -35,47 +37,64 @@ def margin_moments(profiles: Profiles, design: Design, coupling: Coupling, weigh
 
 
 def margin_mean(
-    profiles: Profiles, design: Design, budget: Budget, coupling: Coupling, weighting: Weighting = PLAIN
+    profiles: Profiles,
+    design: Design,
+    budget: Budget,
+    coupling: Coupling,
+    weighting: Weighting = PLAIN,
+    *,
+    sides: Sequence[Side] = SIDES,
 ) -> float:
     """Exact mean of the margin in nats, biased designs and dependent masks included.
+
+    Parameters
+    ----------
+    sides : sequence of "chosen", "rejected"
+        One of them alone gives that response's part of the margin.
 
     Raises
     ------
     ValueError
         For a weighting that is not separable; those keep plain weighting's mean wherever they are admitted.
     """
-    parts = [
-        _block_moments(block, profiles[contrast.side], contrast, design, _separable(weighting))[0]
-        for contrast in coupling.contrasts
-        for block in design.law(profiles[contrast.side].length, budget)
-    ]
+    parts = []
+    for contrast in (c for c in coupling.contrasts if c.side in sides):
+        view = _View(profiles[contrast.side], contrast, design, weighting)
+        parts += [block.moments(*view.terms(block))[0] for block in _law(design, view.length, budget)]
     return total(parts)
 
 
 def margin_variance(
-    profiles: Profiles, design: Design, budget: Budget, coupling: Coupling, weighting: Weighting = PLAIN
+    profiles: Profiles,
+    design: Design,
+    budget: Budget,
+    coupling: Coupling,
+    weighting: Weighting = PLAIN,
+    *,
+    sides: Sequence[Side] = SIDES,
 ) -> float:
     """Exact variance of the margin in nats squared, for any design that sees masks through their count.
+
+    Parameters
+    ----------
+    sides : sequence of "chosen", "rejected"
+        One of them alone gives that response's part of the margin.
 
     Raises
     ------
     ValueError
         For dependent masks or a non-separable weighting: those need the joint draws (`Design.joint`) or Monte Carlo.
     """
-    parts = [_components(blocks, group, profiles, design, weighting) for group, blocks in _laws(
-        profiles, design, budget, coupling)]  # fmt: skip
-    return total([between + within / budget.n_yt for _, between, within in parts])
-
-
-def _laws(
-    profiles: Profiles, design: Design, budget: Budget, coupling: Coupling
-) -> list[tuple[tuple[Contrast, ...], tuple[Block, ...]]]:
-    """Per group and timestep (or block of timesteps): the contrasts' blocks, side by side."""
-    return [
-        (group, blocks)
-        for group in coupling.groups
-        for blocks in zip(*_group_laws(group, profiles, design, budget), strict=True)
-    ]
+    groups = [tuple(c for c in group if c.side in sides) for group in coupling.groups]
+    parts = []
+    for group in filter(None, groups):
+        # An iid design's law is one block, many times over: each different one is worked out once.
+        views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
+        times = Counter(zip(*_group_laws(group, profiles, design, budget), strict=True))
+        for blocks, count in times.items():
+            _, between, within = _components(blocks, views)
+            parts.append(count * (between + within / budget.n_yt))
+    return total(parts)
 
 
 def _group_laws(
@@ -84,58 +103,66 @@ def _group_laws(
     lengths = [profiles[contrast.side].length for contrast in group]
     if design.form == "time":  # a law of t is a quadrature rule: the same one for both responses
         lengths = [max(lengths)] * len(lengths)
-    return [design.law(length, budget) for length in lengths]
+    return [_law(design, length, budget) for length in lengths]
+
+
+@lru_cache(maxsize=256)
+def _law(design: Design, length: int, budget: Budget) -> tuple[Block, ...]:
+    return design.law(length, budget)
 
 
 def _group_moments(group: Sequence[Contrast], profiles: Profiles, design: Design, weighting: Weighting) -> Moments:
     if not design.iid_timesteps:
         raise ValueError(f"{design.name}: timesteps are not iid, so V_t and V_yt do not apply; use margin_variance")
     blocks = [law[0] for law in _group_laws(group, profiles, design, Budget(1, 1))]
-    return Moments(*_components(blocks, group, profiles, design, weighting))
+    views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
+    return Moments(*_components(blocks, views))
 
 
-def _components(
-    blocks: Sequence[Block], group: Sequence[Contrast], profiles: Profiles, design: Design, weighting: Weighting
-) -> tuple[float, float, float]:
+class _View:
+    """One contrast of a response as a design and its weights see it."""
+
+    def __init__(self, profile: Profile, contrast: Contrast, design: Design, weighting: Weighting) -> None:
+        c = np.array(contrast.coefficients)
+        self.length, self.design, self.weighting = profile.length, design, _separable(weighting)
+        self.mean = profile.mean @ c
+        self.variance = np.einsum("lij,i,j->l", profile.covariance, c, c)
+
+    def terms(self, block: Block) -> tuple[Array, Array]:
+        """Mean and variance, given the level, of the weighted term of one mask, each (Q, J)."""
+        factor = self.weighting.scale(self.design.form, block.level, self.length)
+        if self.design.form == "count":
+            count = block.drawn.astype(int)
+            return factor * self.mean[count], factor**2 * self.variance[count]
+        chance = self.design.counts(block, self.length)
+        first = chance @ self.mean
+        # Centred: the difference of second moments would lose what small variances are made of.
+        second = (chance * (self.variance + (self.mean - first[..., None]) ** 2)).sum(-1)
+        return factor * first, factor**2 * second
+
+    def conditional_mean(self, block: Block) -> Array:
+        """Mean of a block's share given its outcome, (Q,)."""
+        if type(block) is not Block:
+            raise ValueError(
+                f"{self.design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
+            )
+        return (block.weight * self.terms(block)[0]).sum(1)
+
+
+def _components(blocks: Sequence[Block], views: Sequence[_View]) -> tuple[float, float, float]:
     """Mean, variance of the conditional mean, mean conditional variance (one mask a level) of a group's share."""
+    design = views[0].design
     if not design.independent_masks:
         raise ValueError(
             f"{design.name}: masks depend on one another, so the variance does not follow from profiles; "
             "enumerate joint draws or use Monte Carlo"
         )
-    plain = _separable(weighting)
-    moments = [
-        _block_moments(block, profiles[contrast.side], contrast, design, plain)
-        for block, contrast in zip(blocks, group, strict=True)
-    ]
+    moments = [block.moments(*view.terms(block)) for block, view in zip(blocks, views, strict=True)]
     mean, between, within = (total(part) for part in zip(*moments, strict=True))
-    if len(group) > 1:
-        first, second = (
-            _conditional_mean(block, profiles[contrast.side], contrast, design, plain)
-            for block, contrast in zip(blocks, group, strict=True)
-        )
+    if len(views) > 1:
+        first, second = (view.conditional_mean(block) for block, view in zip(blocks, views, strict=True))
         between += 2 * _covariance(blocks[0].prob, first, blocks[1].prob, second)
     return mean, between, within
-
-
-def _block_moments(
-    block: Block, profile: Profile, contrast: Contrast, design: Design, weighting: Separable
-) -> tuple[float, float, float]:
-    factor = weighting.scale(design.form, block.level, profile.length)
-    mean, variance = _level_moments(block, profile, contrast, design)
-    return block.moments(factor * mean, factor**2 * variance)
-
-
-def _conditional_mean(
-    block: Block, profile: Profile, contrast: Contrast, design: Design, weighting: Separable
-) -> Array:
-    """Mean of a block's share given its outcome, (Q,)."""
-    if type(block) is not Block:
-        raise ValueError(
-            f"{design.name}: counts are not a function of shared uniforms; use levels_shared=False or Monte Carlo"
-        )
-    factor = weighting.scale(design.form, block.level, profile.length)
-    return (block.weight * factor * _level_moments(block, profile, contrast, design)[0]).sum(1)
 
 
 def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:
@@ -148,19 +175,6 @@ def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:
         v[np.minimum(np.searchsorted(e, middle, side="right"), len(v) - 1)] for e, v in ((edge_x, x), (edge_y, y))
     )
     return total(width * (at_x - prob_x @ x) * (at_y - prob_y @ y))
-
-
-def _level_moments(block: Block, profile: Profile, contrast: Contrast, design: Design) -> tuple[Array, Array]:
-    """Mean and variance, given the level, of the masked sum of a contrast, each (Q, J)."""
-    c = np.array(contrast.coefficients)
-    mean, variance = profile.mean @ c, np.einsum("lij,i,j->l", profile.covariance, c, c)
-    if design.form == "count":
-        count = block.drawn.astype(int)
-        return mean[count], variance[count]
-    chance = design.counts(block, profile.length)
-    first = chance @ mean
-    # Centred: the difference of second moments would lose what small variances are made of.
-    return first, (chance * (variance + (mean - first[..., None]) ** 2)).sum(-1)
 
 
 def _separable(weighting: Weighting) -> Separable:

@@ -37,6 +37,7 @@ class Shock(nn.Module):
         self.effect = nn.Parameter(torch.tensor(effect, dtype=torch.float64))
         self.shock, self.length, self.vocabulary = shock, len(effect), VOCABULARY
         words = np.random.default_rng(seed).integers(-(2**63), 2**63, size=self.length, dtype=np.int64)
+        self.words: Tensor
         self.register_buffer("words", torch.from_numpy(words))
 
     @property

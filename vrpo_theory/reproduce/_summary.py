@@ -46,6 +46,21 @@ def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: i
     }
 
 
+def geometric_mean(ratios: Sequence[Estimate], seed: int) -> dict[str, Any]:
+    """Cell fields of the geometric mean of positive ratios, its error Monte Carlo's alone."""
+    values = np.array([r.value for r in ratios])
+    errors = [r.stderr / r.value for r in ratios if r.stderr is not None]
+    mean = math.exp(total(np.log(values)) / len(values))
+    interval = _bootstrap((np.log(values),), lambda x, axis=-1: np.exp(x.mean(axis)), seed)
+    return {
+        "value": mean,
+        "stderr": mean * math.hypot(*errors) / len(values) if errors else None,
+        "median": float(np.median(values)) if len(values) > 1 else None,
+        "interval": interval,
+        "n_pairs": len(values),
+    }
+
+
 def _ratio_error(value: float, top: dict[str, Any], bottom: dict[str, Any]) -> float | None:
     if top["stderr"] is None or bottom["stderr"] is None:
         return None

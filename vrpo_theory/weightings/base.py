@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -43,6 +43,11 @@ class Weighting(ABC):
     def separable(self) -> bool:
         """Whether a mask's weights depend on that mask alone (then the variance follows from profiles)."""
         return isinstance(self, Separable)
+
+    @property
+    def spec(self) -> str:
+        """Name and parameters, as `WEIGHTINGS.build` reads them."""
+        return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:

@@ -1,0 +1,233 @@
+"""The planner: predictions, recommendations, targets, and pilots that stay out of later means."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Coupling, estimate_scores
+from vrpo_theory.exact import gap_profile, margin_moments, margin_variance, profiles, tabulate, true_margin
+from vrpo_theory.planning import Candidate, Cost, Pilot, candidates, make_plan, plan, run_pilot
+from vrpo_theory.planning.candidates import predicted
+from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, Sample, fit_profile
+from vrpo_theory.planning.plan import Planner
+from vrpo_theory.statements import lemma5
+from vrpo_theory.types import SIDES
+from vrpo_theory.weightings.plain import PLAIN
+
+BETA = 0.2
+
+
+def toy(name, pairs, length=8, **options):
+    cases = [MODELS[name].case(seed, length, **options) for seed in range(pairs)]
+    answers = tabulate(cases)
+    return answers, [profiles(answer) for answer in answers]
+
+
+MARKOV = toy("markov", 4)
+
+
+def excess(cases, known, limit, seed, cost):
+    """Exact variance of what is recommended over the least among the candidates."""
+    planner = Planner(run_pilot(cases, 64, seed=seed), BETA, cost, (PLAIN,))
+    true = {c: float(np.mean(predicted(c, known))) for c in candidates(limit, cost, (PLAIN,))}
+    return true[planner.recommend(limit)] / min(true.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "limit", "cost"),
+    [("markov", {}, 16, Cost()), ("tabular", {}, 16, Cost(3, 1)), ("shock", {}, 4, Cost())],
+    ids=["markov", "rough table", "shock"],
+)
+def test_recommendations_are_near_the_optimum(name, options, limit, cost):
+    """In at least 95 of 100 pilots the recommendation is within 5% of the best candidate, by exact variances."""
+    cases, known = toy(name, 4, **options)
+    found = [excess(cases, known, limit, seed, cost) for seed in range(100)]
+    assert sum(x <= 1.05 for x in found) >= 95
+
+
+def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
+    cases, _ = toy("shock", 4)
+    for seed in range(5):
+        best = plan(cases, pilot=64, budget=4, seed=seed).recommended.candidate
+        assert best.design.name != "power_strata"
+        assert best.weighting == PLAIN
+
+
+def test_two_way_weights_are_recommended_where_the_pilot_shows_their_gain():
+    cases = [MODELS["markov"].case(seed, 64) for seed in range(8)]
+    found = plan(cases, pilot=128, budget=8, batch_tokens=2**18)
+    assert found.recommended.candidate.weighting.name == "two_way"
+    assert found.recommended.variance.value < 0.6 * found.vrpo.variance.value
+
+
+def test_predictions_are_near_the_truth_and_say_how_near():
+    cases, known = MARKOV
+    found = plan(cases, pilot=256, budget=8, weightings=(PLAIN,))
+    for forecast in (found.recommended, found.vrpo):
+        true = BETA**2 * float(np.mean(predicted(forecast.candidate, known)))
+        assert abs(forecast.variance.value - true) < 6 * forecast.variance.stderr < true
+    assert found.doubled.variance.value < found.recommended.variance.value
+    assert found.doubled.candidate.budget.n == 16
+
+
+def test_the_loss_bias_is_bounded_and_guessed_from_the_pilots_scores():
+    cases, known = MARKOV
+    found = plan(cases, pilot=256, budget=4, weightings=(PLAIN,)).vrpo
+    variance = [BETA**2 * margin_variance(p, DESIGNS["iid_count"](), Budget(4), Coupling()) for p in known]
+    score = [BETA * true_margin(case) for case in cases]
+    local = np.mean([v / (2 + 2 * math.cosh(s)) / 2 for v, s in zip(variance, score, strict=True)])
+    assert found.bias_local == pytest.approx(local, rel=0.4)
+    assert found.bias_local < found.bias_bound < np.mean(variance) / 8 * 1.4
+
+
+def test_a_profile_is_recovered_from_many_draws():
+    case = MODELS["markov"].case(0, 64)
+    pilot = run_pilot([case], 4096, batch_tokens=2**18)
+    found, known = pilot.profiles()[0], {s: gap_profile(case.pair.side(s), case.policy, case.reference) for s in SIDES}
+    for design in ("iid_count", "strata", "power_strata"):
+        ratio = predicted(candidate(design), [found])[0] / predicted(candidate(design), [known])[0]
+        assert 0.85 < ratio < 1.15
+
+
+def candidate(design):
+    return Candidate(DESIGNS[design](), PLAIN, Budget(8), Coupling())
+
+
+def test_a_fit_without_noise_is_exact():
+    """Sums that depend on the count alone, linearly: no variance, and the mean is found between the counts drawn."""
+    level = np.array([1.0, 3.0, 6.0, 8.0])
+    found = fit_profile(level, np.outer(level, [-1.0, -2.0]), 8)
+    assert np.allclose(found.mean, np.outer(np.arange(9), [-1.0, -2.0]))
+    assert np.allclose(found.covariance, 0)
+    assert list(found.draws) == [0, 1, 0, 1, 0, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("target", [{"target_stderr": 0.05}, {"target_bias": 1e-3}], ids=str)
+def test_a_target_is_reached_by_the_least_budget(target):
+    cases, _ = MARKOV
+    planner = Planner(run_pilot(cases, 64), BETA, Cost(), (PLAIN,))
+    found = make_plan(planner, **target)
+
+    def reached(forecast):
+        if "target_stderr" in target:
+            return forecast.variance.value <= target["target_stderr"] ** 2
+        return forecast.bias_bound <= target["target_bias"]
+
+    assert reached(found.recommended)
+    assert found.cost > 1
+    fewer = 0.9 * found.cost
+    assert not reached(planner.forecast(planner.recommend(fewer)))
+
+
+@pytest.mark.parametrize(
+    "targets", [{}, {"budget": 8, "target_bias": 0.1}, {"budget": 0}, {"target_stderr": -1.0}], ids=str
+)
+def test_exactly_one_positive_target(targets):
+    planner = Planner(run_pilot(MARKOV[0], 8), BETA, Cost(), (PLAIN,))
+    with pytest.raises(ValueError, match="exactly one positive"):
+        make_plan(planner, **targets)
+
+
+def test_targets_out_of_reach_and_budgets_too_small_are_refused():
+    planner = Planner(run_pilot(MARKOV[0], 8), BETA, Cost(), (PLAIN,))
+    with pytest.raises(ValueError, match="reaches the target"):
+        make_plan(planner, target_stderr=1e-9)
+    with pytest.raises(ValueError, match="does not pay for one mask"):
+        candidates(0.5, Cost())
+    with pytest.raises(ValueError, match="no two groups"):
+        run_pilot(MARKOV[0], 3)
+    with pytest.raises(ValueError, match="c_t >= 0"):
+        Cost(-1.0, 1.0)
+
+
+def test_small_pilots_say_what_they_cannot_tell():
+    found = plan(MARKOV[0], pilot=16, budget=8)
+    assert found.recommended.candidate.weighting == PLAIN
+    assert any("two groups" in note for note in found.notes)
+    assert any("two_way" in note and "too small" in note for note in found.notes)
+
+
+def test_more_masks_a_timestep_where_timesteps_cost():
+    """The cost-aware optimum of Lemma 5 is among the candidates, and dear timesteps move the choice."""
+    cost = Cost(10, 1)
+    iid = [c for c in candidates(44, cost, (PLAIN,)) if c.design.name == "iid_count" and c.coupling.shared]
+    assert all(cost.of(c.budget) <= 44 for c in iid)
+    assert {c.budget.n_yt for c in iid} == {1, 2, 3, 4, 6, 8}
+    planner = Planner(run_pilot(MARKOV[0], 64), BETA, cost, (PLAIN,))
+    assert planner.recommend(44).budget.n_yt > 1
+
+
+def test_pilot_draws_are_no_estimates_draws():
+    """The same seed, design, budget and group: only the pilot's own place differs, so no mask is drawn twice."""
+    case = MARKOV[0][0]
+    pilot, estimate = (
+        SHARED.draw(case.pair, DESIGN, Budget(8), seed=0, repeat=repeat, group=0) for repeat in (REPEAT, 0)
+    )
+    assert (pilot[0].masks.mask != estimate[0].masks.mask).any()
+    assert REPEAT not in range(10**6)
+
+
+def test_pilot_then_estimate_keeps_the_mean():
+    """Every pilot of two groups, then every estimate that its plan may draw: the mean is the exact margin."""
+    (answers,) = tabulate([MODELS["tabular"].case(4, 2)])
+    one_side = {side: list(DESIGN.joint(2, Budget(2))) for side in SIDES}
+    total = mass = 0.0
+    chosen = set()
+    for first in itertools.product(*one_side.values()):
+        for second in itertools.product(*one_side.values()):
+            prob = math.prod(p for p, _ in (*first, *second))
+            planner = Planner(Pilot([samples(answers, first, second)]), BETA, Cost(), (PLAIN,))
+            best = planner.recommend(3)
+            chosen.add(best)
+            mass += prob
+            total += prob * mean_estimate(answers, best)
+    assert len(chosen) == 3
+    assert mass == pytest.approx(1, rel=1e-12)
+    assert total == pytest.approx(true_margin(answers), rel=1e-12)
+
+
+def samples(answers, first, second):
+    """Two groups of drawn masks as a pilot's samples."""
+    out = {}
+    for j, side in enumerate(SIDES):
+        response = answers.pair.side(side)
+        draws = SHARED.draw(answers.pair, DESIGN, Budget(2), seed=0)
+        groups = [type(draws[j])(draws[j].contrast, response, masks) for _, masks in (first[j], second[j])]
+        terms = [
+            np.stack([answers.model(r).look_up(response, d.masks.mask) for r in ("policy", "reference")], 2)
+            for d in groups
+        ]
+        out[side] = Sample(groups, terms)
+    return out
+
+
+def mean_estimate(answers, best):
+    """Mean of the recommended estimate over all its joint draws, each contrast by itself."""
+    total = 0.0
+    for contrast in best.coupling.contrasts:
+        response = answers.pair.side(contrast.side)
+        for prob, masks in best.design.joint(2, best.budget):
+            terms = sum(
+                contrast.coefficient(r) * answers.model(r).look_up(response, masks.mask) for r in contrast.roles
+            )
+            total += prob * float((best.weighting.weights(masks) * terms).sum())
+    return total
+
+
+def test_a_plan_can_be_carried_out():
+    cases, _ = MARKOV
+    best = plan(cases, pilot=64, budget=8).recommended.candidate
+    design, weighting = DESIGNS.build(best.design.address), WEIGHTINGS.build(best.weighting.spec)
+    assert (design, weighting) == (best.design, best.weighting)
+    found = estimate_scores(cases, design, best.budget, best.coupling, seed=1, weighting=weighting, groups=2)
+    assert all(e.score.stderr > 0 for e in found)
+
+
+def test_lemma_5_says_what_iid_candidates_cost():
+    _, known = MARKOV
+    for budget in (Budget(8), Budget(2, 4)):
+        c = Candidate(DESIGNS["iid_count"](), PLAIN, budget, Coupling())
+        expected = [lemma5.variance(margin_moments(p, c.design, c.coupling), budget) for p in known]
+        assert predicted(c, known) == pytest.approx(expected)

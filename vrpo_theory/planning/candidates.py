@@ -1,0 +1,120 @@
+"""Ways to spend a budget, and what each is predicted to give (layer 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.base import Design
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.designs.power_strata import PowerStrata
+from vrpo_theory.designs.strata import Strata
+from vrpo_theory.designs.without_replacement import WithoutReplacement
+from vrpo_theory.exact import margin_variance
+from vrpo_theory.numerics import total, variance_estimate
+from vrpo_theory.planning.pilot import Pilot, Sample, contrast
+from vrpo_theory.types import SIDES, Budget, Profile, Side
+from vrpo_theory.weightings.base import Weighting
+from vrpo_theory.weightings.plain import PLAIN
+from vrpo_theory.weightings.two_way import TwoWay
+
+DESIGNS: tuple[Design, ...] = (
+    IidCount(), Strata(), WithoutReplacement(), PowerStrata(1.25), PowerStrata(1.5), PowerStrata(2.0),
+)  # fmt: skip
+MASKS = (1, 2, 3, 4, 6, 8)
+"""Masks a timestep that are tried; more than one pays only where timesteps cost, too."""
+TRIED = (TwoWay(1.0), TwoWay(0.3))
+"""Weights that join masks: their gain is measured on the pilot's own groups."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a timestep and each mask at it cost, in forward passes of one model on one response."""
+
+    timestep: float = 0.0
+    mask: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (self.timestep >= 0 and self.mask > 0):
+            raise ValueError(f"a cost needs c_t >= 0 and c_y > 0, got {self.timestep},{self.mask}")
+
+    def of(self, budget: Budget) -> float:
+        """Cost of a budget."""
+        return budget.n_t * (self.timestep + budget.n_yt * self.mask)
+
+    def timesteps(self, n_yt: int, limit: float) -> int:
+        """How many timesteps of n_yt masks the limit pays for."""
+        return int(limit / (self.timestep + n_yt * self.mask) + 1e-9)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to spend the budget."""
+
+    design: Design
+    weighting: Weighting
+    budget: Budget
+    coupling: Coupling
+
+    @property
+    def name(self) -> str:
+        """As the command line writes it."""
+        shared = "shared" if self.coupling.shared else "not shared"
+        return f"{self.design.address} {self.weighting.spec} {self.budget.n_t}x{self.budget.n_yt} {shared}"
+
+
+def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)) -> list[Candidate]:
+    """Every design, split of the budget and sharing that is tried within a cost; VRPO's choice first.
+
+    Raises
+    ------
+    ValueError
+        If the limit does not pay for a single mask.
+    """
+    budgets = [Budget(cost.timesteps(m, limit), m) for m in MASKS if cost.timesteps(m, limit)]
+    if not budgets:
+        raise ValueError(f"a budget of {limit:g} does not pay for one mask at {cost.timestep + cost.mask:g}; raise it")
+    plain = [
+        Candidate(design, PLAIN, budget, Coupling(shared))
+        for shared in (True, False)
+        for design in DESIGNS
+        for budget in budgets
+        if PLAIN in weightings
+    ]
+    joined = [
+        Candidate(PowerStrata(), w, budgets[0], Coupling(True)) for w in weightings if w != PLAIN and budgets[0].n > 1
+    ]
+    return plain + joined
+
+
+def predicted(candidate: Candidate, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
+    """Variance of each pair's margin under plain weights, in nats squared, from profiles."""
+    return [margin_variance(p, candidate.design, candidate.budget, candidate.coupling) for p in profiles]
+
+
+def measured_gain(pilot: Pilot, weighting: Weighting) -> float:
+    """Variance under joined weights over that under plain ones, between the pilot's groups, all responses together."""
+    spread = [
+        variance_estimate([_group_estimate(sample, g, w, side) for g in range(pilot.groups)]).value
+        for w in (weighting, PLAIN)
+        for pair in pilot.samples
+        for side, sample in pair.items()
+    ]
+    half = len(spread) // 2
+    return total(spread[:half]) / total(spread[half:])
+
+
+def _group_estimate(sample: Sample, group: int, weighting: Weighting, side: Side) -> float:
+    difference = sample.terms[group] @ np.array(contrast(side).coefficients)
+    return total(weighting.weights(sample.draws[group].masks) * difference)
+
+
+def score_estimates(pilot: Pilot) -> list[float]:
+    """Margin of each pair, from the pilot alone, in nats: for predictions, never for a mean."""
+    return [
+        total([np.mean([_group_estimate(pair[s], g, PLAIN, s) for g in range(pilot.groups)]) for s in SIDES])
+        for pair in pilot.samples
+    ]

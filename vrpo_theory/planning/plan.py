@@ -1,0 +1,257 @@
+"""From a pilot to a recommendation: what to run, what it will give, and whether the pilot can tell (layer 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory import elbo, preference
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.numerics import total
+from vrpo_theory.planning.candidates import (
+    TRIED,
+    Candidate,
+    Cost,
+    candidates,
+    measured_gain,
+    predicted,
+    score_estimates,
+)
+from vrpo_theory.planning.pilot import SET, Pilot, run_pilot
+from vrpo_theory.statements import loss
+from vrpo_theory.types import Budget, Case, Estimate, Profile, Side
+from vrpo_theory.weightings.base import Weighting
+from vrpo_theory.weightings.plain import PLAIN
+
+Array = NDArray[np.float64]
+
+CERTAIN = 2.0
+"""Standard errors by which a gain must clear 1 before weights that were only tried on the pilot are recommended."""
+MOST = 2**10
+"""Largest budget that is looked at for a target."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a candidate is predicted to give, means over pairs.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    variance : Estimate
+        Of the score, nats squared; its error by leaving pilot groups out.
+    bias_bound, bias_local : float
+        Of the loss: the sharp bound, and q (1 - q) V/2.
+    """
+
+    candidate: Candidate
+    variance: Estimate
+    bias_bound: float
+    bias_local: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recommendation with its reasons.
+
+    Parameters
+    ----------
+    recommended, vrpo : Forecast
+        What to run, and iid counts, one mask each, shared, at the same cost.
+    doubled : Forecast
+        The recommendation at twice the budget.
+    ranking : sequence of (Candidate, float)
+        Every candidate and its mean predicted variance of the score, best first.
+    cost : float
+        Forward passes a response and model.
+    notes : sequence of str
+        What the pilot cannot tell.
+    """
+
+    recommended: Forecast
+    vrpo: Forecast
+    doubled: Forecast
+    ranking: Sequence[tuple[Candidate, float]]
+    cost: float
+    notes: Sequence[str]
+
+
+class Planner:
+    """A pilot, and everything that is computed from it once.
+
+    Parameters
+    ----------
+    weightings : sequence of Weighting
+        Weights to choose from; those that join masks are recommended only if the pilot shows their gain.
+    """
+
+    def __init__(
+        self, pilot: Pilot, beta: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)
+    ) -> None:
+        self.pilot, self.beta, self.cost, self.weightings = pilot, beta, cost, weightings
+        self.profiles = pilot.profiles()
+
+    @cached_property
+    def parts(self) -> list[Pilot]:
+        """The pilot less each of its groups: what the jackknife is made of."""
+        return [self.pilot.without(g) for g in range(self.pilot.groups)] if self.pilot.groups > 2 else []
+
+    @cached_property
+    def left_out(self) -> list[list[dict[Side, Profile]]]:
+        """Profiles of every part."""
+        return [part.profiles() for part in self.parts]
+
+    @cached_property
+    def gains(self) -> dict[Weighting, Estimate]:
+        """Variance of weights that join masks over plain weights'."""
+        joined = [w for w in self.weightings if w != PLAIN]
+        return {w: _jackknife(measured_gain(self.pilot, w), [measured_gain(p, w) for p in self.parts]) for w in joined}
+
+    @cached_property
+    def scores(self) -> list[float]:
+        """The pilot's own score of every pair."""
+        return [self.beta * margin for margin in score_estimates(self.pilot)]
+
+    def variances(self, candidate: Candidate) -> Array:
+        """Predicted variance of every pair's score, nats squared."""
+        gain = 1.0 if candidate.weighting == PLAIN else self.gains[candidate.weighting].value
+        return self.beta**2 * gain * np.array(predicted(candidate, self.profiles))
+
+    def forecast(self, candidate: Candidate) -> Forecast:
+        """Predictions for one candidate, with errors."""
+        per_pair = self.variances(candidate)
+        parts = [self.beta**2 * float(np.mean(predicted(candidate, profiles))) for profiles in self.left_out]
+        variance = _jackknife(float(per_pair.mean()), parts)
+        if candidate.weighting != PLAIN and variance.stderr is not None:
+            gain = self.gains[candidate.weighting]
+            relative = math.hypot(variance.stderr * gain.value / variance.value, (gain.stderr or 0.0) / gain.value)
+            variance = Estimate(variance.value, variance.value * relative)
+        bound, local = (total(f(self.scores, per_pair)) / len(per_pair) for f in (loss.bias_bound, loss.local_bias))
+        return Forecast(candidate, variance, bound, local)
+
+    def ranking(self, limit: float) -> list[tuple[Candidate, float]]:
+        """Every candidate within the cost with its mean predicted variance, best first."""
+        found = [(c, float(self.variances(c).mean())) for c in candidates(limit, self.cost, self.weightings)]
+        return sorted(found, key=lambda item: item[1])
+
+    def recommend(self, limit: float) -> Candidate:
+        """The best candidate that the pilot can vouch for."""
+        return next(c for c, _ in self.ranking(limit) if self.vouched(c.weighting, c.budget.n))
+
+    def vouched(self, weighting: Weighting, n: int) -> bool:
+        """Plain weights are predicted by theory; others need a measured gain that clears its error.
+
+        The gain was measured on groups; it grows with the number of masks, so it is no word on fewer.
+        """
+        if weighting == PLAIN:
+            return True
+        if n < self.pilot.size:
+            return False
+        gain = self.gains[weighting]
+        return gain.stderr is not None and gain.value + CERTAIN * gain.stderr < 1
+
+
+def _jackknife(value: float, left_out: Sequence[float]) -> Estimate:
+    if not left_out:
+        return Estimate(value, None, "two groups: no error of the prediction")
+    spread = np.array(left_out) - np.mean(left_out)
+    return Estimate(value, math.sqrt((len(left_out) - 1) / len(left_out) * float(spread @ spread)))
+
+
+def make_plan(
+    planner: Planner,
+    *,
+    budget: float | None = None,
+    target_stderr: float | None = None,
+    target_bias: float | None = None,
+) -> Plan:
+    """The best way to spend a budget, or the least budget that reaches a target.
+
+    Parameters
+    ----------
+    budget : float
+        Forward passes a response and model, in units of the cost model.
+    target_stderr, target_bias : float
+        Root mean variance of the score over pairs; mean sharp bound of the loss's bias, in nats.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one of the three is given, or no budget in sight reaches the target.
+    """
+    given = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if len(chosen) != 1 or not min(chosen.values()) > 0:
+        raise ValueError(f"give exactly one positive budget, target_stderr or target_bias, got {given}")
+    limit = budget if budget is not None else _least(planner, target_stderr, target_bias)
+    ranking = planner.ranking(limit)
+    best, doubled = (planner.forecast(planner.recommend(k * limit)) for k in (1, 2))
+    vrpo = planner.forecast(Candidate(IidCount(), PLAIN, Budget(planner.cost.timesteps(1, limit)), Coupling(True)))
+    return Plan(best, vrpo, doubled, ranking, limit, _notes(planner, best, vrpo))
+
+
+def plan(
+    cases: Sequence[Case],
+    *,
+    pilot: int = 64,
+    budget: float | None = None,
+    target_stderr: float | None = None,
+    target_bias: float | None = None,
+    cost: Cost | None = None,
+    beta: float = preference.BETA,
+    seed: int = 0,
+    weightings: Sequence[Weighting] = (PLAIN, *TRIED),
+    batch_tokens: int = elbo.BATCH_TOKENS,
+    progress: elbo.Progress | None = None,
+) -> Plan:
+    """Run a pilot of so many evaluations a response, and plan; parameters as in `make_plan` and `run_pilot`."""
+    cost = cost or Cost()
+    size = SET if budget is None else min(SET, max(2, cost.timesteps(1, budget)))
+    data = run_pilot(cases, pilot, size=size, seed=seed, batch_tokens=batch_tokens, progress=progress)
+    planner = Planner(data, beta, cost, weightings)
+    targets: dict[str, Any] = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
+    return make_plan(planner, **targets)
+
+
+def _least(planner: Planner, stderr: float | None, bias: float | None) -> float:
+    """The least whole cost, from one timestep of one mask on, that reaches a target; variances fall with the budget."""
+
+    def reached(limit: float) -> bool:
+        variances = planner.variances(planner.recommend(limit))
+        if stderr is not None:
+            return float(variances.mean()) <= stderr**2
+        return total(loss.bias_bound(planner.scores, variances)) / len(variances) <= float(bias or 0.0)
+
+    start = planner.cost.timestep + planner.cost.mask
+    low, high = 0.0, start
+    while not reached(high):
+        low, high = high, 2 * high
+        if high > MOST * start:
+            raise ValueError(f"no budget up to {MOST * start:g} reaches the target: ask for a larger one")
+    while high - low > max(1.0, 0.01 * high):
+        middle = (low + high) / 2
+        low, high = (low, middle) if middle >= start and reached(middle) else (middle, high)
+    return float(math.ceil(high))
+
+
+def _notes(planner: Planner, best: Forecast, vrpo: Forecast) -> list[str]:
+    notes = []
+    if planner.pilot.groups < 3:
+        notes.append("the pilot has two groups: no error of the predictions; take more evaluations")
+    for w in (w for w in planner.weightings if not planner.vouched(w, MOST)):
+        gain = planner.gains[w]
+        if gain.stderr is None or gain.value - CERTAIN * gain.stderr < 1:
+            notes.append(
+                f"the pilot is too small to tell whether {w.spec} weights help; a larger one may recommend them"
+            )
+    error = best.variance.stderr
+    if error is not None and abs(vrpo.variance.value - best.variance.value) < CERTAIN * error and best != vrpo:
+        notes.append("the pilot is too small to tell the recommendation from VRPO's choice")
+    return notes

@@ -1,0 +1,106 @@
+"""Beyond DPO: terms linear in the ELBOs, and the importance ratio of PPO and GRPO, which is not (section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory import plotting
+from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._summary import over_pairs
+from vrpo_theory.reproduce._toys import toys
+from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.statements import lemma5
+from vrpo_theory.statements import ratio as formulas
+from vrpo_theory.types import Budget, Case, Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vrpo_theory.exact import LogRatio
+
+BUDGETS = (1, 4, 8, 16)
+ESTIMATORS = ("plug-in", "jackknife", "poisson")
+LINEAR = {"likelihood": (1.0, 0.0), "log-ratio": (1.0, -1.0)}
+NOTES = {
+    "var_term": "linear in the estimates: unbiased, and Lemma 5 is exact",
+    "ratio_bias": "E of the estimate over exp(B_policy - B_reference), minus 1; policy and reference share masks",
+    "ratio_bias_local": "V/2n, the bias to second order",
+    "ratio_deviation": "standard deviation of the estimate over exp(B_policy - B_reference)",
+}
+
+
+def compute(context: Context) -> list[Cell]:
+    """Per model, over the chosen responses: variance of the linear terms, bias and deviation of the ratio."""
+    return [cell for model, cases in context.cases.items() for cell in _cells(model, cases, context)]
+
+
+def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell]:
+    from vrpo_theory import exact
+
+    with context.bar(model, exact.mask_count(cases)) as progress:
+        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
+    yield from _linear(model, answers, context)
+    laws = [exact.log_ratio(answer, "chosen", Coupling()) for answer in answers]
+    for n in BUDGETS:
+        for estimator in ESTIMATORS:
+            if estimator != "jackknife" or n > 1:
+                yield from _ratio(model, laws, n, estimator, context)
+
+
+def _linear(model: str, answers: Sequence[Case], context: Context) -> Iterator[Cell]:
+    from vrpo_theory import exact
+
+    design = DESIGNS["iid_count"]()
+    for term, coefficients in LINEAR.items():
+        contrast = Contrast("chosen", coefficients)
+        moments = [exact.contrast_moments(exact.profiles(a)["chosen"], contrast, design) for a in answers]
+        for n in BUDGETS:
+            values = [Estimate(lemma5.variance(m, Budget(n))) for m in moments]
+            column = {"model": model, "term": term, "n": n}
+            yield Cell("var_term", column, **over_pairs(values, context.seed), unit="nats^2", note=NOTES["var_term"])
+
+
+def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context: Context) -> Iterator[Cell]:
+    from vrpo_theory import exact
+
+    found = [exact.ratio_moments(law, n, estimator) for law in laws]
+    rows = {"ratio_bias": [f.bias for f in found], "ratio_deviation": [f.variance**0.5 for f in found]}
+    if estimator == "plug-in":
+        rows["ratio_bias_local"] = [float(formulas.local_bias(law.variance / n)) for law in laws]
+    column = {"model": model, "estimator": estimator, "n": n}
+    for row, values in rows.items():
+        yield Cell(row, column, **over_pairs([Estimate(v) for v in values], context.seed), note=NOTES[row])
+
+
+def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel a model: size of bias and deviation of the ratio against the budget, medians over pairs."""
+    part = [c for c in cells if c["row"] in ("ratio_bias", "ratio_deviation")]
+    models = list(dict.fromkeys(c["column"]["model"] for c in part))
+    figure, axes = plotting.panels(len(models))
+    for ax, model in zip(axes, models, strict=True):
+        lines: dict[str, tuple[list[float], list[float]]] = {}
+        for c in part:
+            column = c["column"]
+            quantity = c["row"].removeprefix("ratio_")
+            if column["model"] == model and (quantity, column["estimator"]) != ("bias", "poisson"):
+                x, y = lines.setdefault(f"{column['estimator']}, {quantity}", ([], []))
+                x.append(column["n"])
+                y.append(abs(c["value"] if c["median"] is None else c["median"]))
+        plotting.curves(ax, lines, title=model, xlabel="forward passes n", ylabel="relative to the ratio")
+    return figure
+
+
+exhibit(
+    Exhibit(
+        name="ratio",
+        title="Likelihood terms, log-ratios and importance ratios",
+        paper_ref="2505.19223v2, section 3.3",
+        compute=compute,
+        plot=plot,
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        scales=("toy", "real"),
+    )
+)
