@@ -50,11 +50,12 @@ class Contrast:
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """The masks drawn for one contrast of one pair."""
+    """The masks drawn for one contrast of one pair, as part of one independent group."""
 
     contrast: Contrast
     response: Response
     masks: Masks
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Coupling:
             return design.draw(address.uniforms(), response.length, budget)
 
         found = ((contrast, pair.side(contrast.side)) for contrast in self.contrasts)
-        return tuple(Draw(contrast, response, masks(contrast, response)) for contrast, response in found)
+        return tuple(Draw(contrast, response, masks(contrast, response), group) for contrast, response in found)
 
 
 def _contrast(side: Side, part: tuple[float, float]) -> Contrast:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, backward, elbo, loss
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, backward, elbo, loss
 from vrpo_theory.preference import contributions, margin
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -87,6 +87,62 @@ def test_gradients_accumulate_and_a_known_score_saves_a_pass():
     assert backward(case, draws, PLAIN, score=score) == score
     (twice,) = grads(case.policy)
     assert torch.allclose(twice, 2 * once, rtol=1e-14)
+
+
+def block_plug_in(case, draws, blocks, beta):
+    """Block scores in one graph: x_b = m times what the masks of block b add to the score."""
+    x = torch.zeros(blocks, dtype=torch.float64)
+    for draw in draws:
+        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
+        factor = torch.tensor(draw.response.length / draw.masks.level / len(draw.masks.mask))
+        for role in draw.contrast.roles:
+            sums = case.model(role).log_prob(*batch).double().sum(1)
+            terms = blocks * beta * draw.contrast.coefficient(role) * factor * sums
+            x = x.index_add(0, torch.tensor(draw.masks.block), terms)
+    return x
+
+
+@pytest.mark.parametrize("estimator", ["jackknife", "leave-one-out"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_gradients_that_leave_timesteps_out(estimator, shared):
+    """Against autograd: of the jackknife's value, and of slopes held constant for leave-one-out."""
+    case = MODELS["markov"].case(0, 5)
+    draws = Coupling(shared).draw(case.pair, DESIGN["count"], Budget(4, 2), seed=1)
+    clear(case)
+    score = backward(case, draws, PLAIN, beta=0.3, batch_tokens=24, estimator=estimator)
+    ours = grads(case.policy)
+    clear(case)
+    x = block_plug_in(case, draws, 4, 0.3)
+    assert math.isclose(score, float(x.detach().mean()), rel_tol=1e-12)
+    left, f = (x.sum() - x) / 3, torch.nn.functional.logsigmoid
+    if estimator == "jackknife":
+        (-4 * f(x.mean()) + 3 * f(left).mean()).backward()
+    else:
+        (-(torch.sigmoid(-left).detach() * x).mean()).backward()
+    for a, b in zip(ours, grads(case.policy), strict=True):
+        assert torch.allclose(a, b, rtol=1e-9, atol=1e-12)
+    clear(case)
+
+
+def test_groups_make_blocks_of_any_design_and_weights():
+    """Two groups of coupled masks: the gradient of the mean of their scores, and of its jackknife."""
+    case, design, weighting = MODELS["markov"].case(0, 6), DESIGNS["balanced"](), WEIGHTINGS["two_way"]()
+    groups = [Coupling().draw(case.pair, design, Budget(4), seed=1, group=g) for g in range(2)]
+    together = [draw for group in groups for draw in group]
+    alone = []
+    for group in groups:
+        clear(case)
+        alone.append((backward(case, group, weighting), grads(case.policy)[0]))
+    clear(case)
+    score = backward(case, together, weighting)
+    assert math.isclose(score, (alone[0][0] + alone[1][0]) / 2, rel_tol=1e-12)
+    slope = [float(torch.sigmoid(torch.tensor(-s, dtype=torch.float64))) for s, _ in alone]
+    middle = float(torch.sigmoid(torch.tensor(-score, dtype=torch.float64)))
+    expected = sum(middle / q * g / 2 for q, (_, g) in zip(slope, alone, strict=True))
+    assert torch.allclose(grads(case.policy)[0], expected, rtol=1e-9)
+    clear(case)
+    with pytest.raises(ValueError, match="two independent blocks, got 1"):
+        backward(case, groups[0], weighting, estimator="jackknife")
 
 
 def test_loss_is_stable_and_ln_2_at_zero():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, estimate_scores, replicate
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, estimate_scores, replicate
 from vrpo_theory.exact import margin_moments, margin_variance, profiles, tabulate, true_margin
 from vrpo_theory.sampling import gradient_variance, nested_moments
 
@@ -106,6 +106,92 @@ def test_elbos_have_errors_of_their_own(shared):
         assert abs(found.value - table.elbo) < 6.1 * found.stderr
         terms = [6 / max(c, 1) * s for c, s in zip(table.counts, table.sums, strict=True) if c]
         assert found.stderr < np.ptp(terms) / math.sqrt(4000)
+
+
+@pytest.mark.parametrize(
+    ("design", "weighting", "blocks"),
+    [("iid_count", "plain", 4), ("strata", "plain", 1), ("iid_count", "two_way", 1), ("power_strata", "two_way", 1)],
+)
+def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weighting, blocks):
+    options = {"seed": 0, "weighting": WEIGHTINGS[weighting]()}
+    one, many = (
+        estimate_scores([ANSWERS], DESIGNS[design](), Budget(4), Coupling(), groups=g, **options)[0] for g in (1, 5)
+    )
+    assert len(one.blocks) == blocks
+    assert len(many.blocks) == 5 * blocks
+    assert (one.score.stderr is None) == (blocks == 1)
+    assert blocks > 1 or "groups" in one.score.note
+    assert many.score.stderr > 0
+    assert math.isclose(many.blocks.mean(), many.score.value, rel_tol=1e-12)
+    assert math.isclose(many.score.stderr, many.blocks.reshape(5, -1).mean(1).std(ddof=1) / math.sqrt(5), rel_tol=1e-9)
+
+
+@pytest.mark.statistical(rate=2e-9, detects="an error of groups wrong by 15%")
+@pytest.mark.parametrize("weighting", ["plain", "two_way"])
+def test_errors_of_groups_are_the_deviation_of_replications(weighting):
+    """Mean square of 1,500 errors from 6 groups against the spread of their estimates: 15% is over six deviations."""
+    options = {"weighting": WEIGHTINGS[weighting](), "beta": 1.0, "groups": 6}
+    found = [
+        estimate_scores([ANSWERS], DESIGNS["power_strata"](), Budget(3), Coupling(), seed=s, **options)[0].margin
+        for s in range(1500)
+    ]
+    spread = np.std([f.value for f in found], ddof=1)
+    assert abs(math.sqrt(np.mean([f.stderr**2 for f in found])) / spread - 1) < 0.15
+
+
+def test_biased_weights_are_refused():
+    for call in (lambda **o: estimate_scores([ANSWERS], **o), lambda **o: replicate(ANSWERS, repeats=2, **o)):
+        with pytest.raises(ValueError, match="cross_fitted weights are biased on balanced"):
+            call(
+                design=DESIGNS["balanced"](), budget=Budget(3), coupling=Coupling(), seed=0,
+                weighting=WEIGHTINGS["cross_fitted"](),
+            )  # fmt: skip
+
+
+def test_loss_by_the_jackknife():
+    found = estimate_scores([ANSWERS], COUNT, Budget(8), Coupling(), seed=0, beta=1.0)[0]
+    assert found.loss_by("plug-in") == pytest.approx(found.loss.value, rel=1e-12)
+    assert found.loss_by("jackknife") < found.loss.value
+    single = estimate_scores([ANSWERS], DESIGNS["strata"](), Budget(8), Coupling(), seed=0)[0]
+    with pytest.raises(ValueError, match="two independent blocks"):
+        single.loss_by("jackknife")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_shared_timesteps_make_one_group_of_both_responses(shared):
+    """Levels of chosen and rejected agree, and the error counts their covariance: unbiased over all joint draws."""
+    coupling, budget = Coupling(shared, levels_shared=True), Budget(6, 2)
+    draws = coupling.draw(CASE.pair, COUNT, budget, seed=3)
+    half = len(draws) // 2
+    for k in range(half):
+        first, second = draws[2 * k], draws[2 * k + 1]
+        assert (first.masks.level == second.masks.level).all()
+        assert (first.masks.mask != second.masks.mask).any()
+    apart = Coupling(shared).draw(CASE.pair, COUNT, budget, seed=3)
+    assert (apart[0].masks.level != apart[-1].masks.level).any()
+
+
+@pytest.mark.statistical(rate=4e-9, detects="a covariance of shared timesteps left out")
+@pytest.mark.parametrize("design", ["iid_count", "strata"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_exact_variance_of_shared_timesteps(design, shared):
+    coupling, budget = Coupling(shared, levels_shared=True), Budget(2, 1)
+    values = np.array([m.mean for m in replicate(ANSWERS, DESIGNS[design](), budget, coupling, 6000, seed=4)])
+    exact = margin_variance(profiles(ANSWERS), DESIGNS[design](), budget, coupling)
+    error = math.sqrt(((values - values.mean()) ** 2).var() / 6000)
+    assert abs(values.var(ddof=1) - exact) < 6.2 * error < 0.2 * exact
+
+
+def test_nested_components_with_shared_timesteps():
+    """Two contrasts on the same two levels, every draw listed: V_t has their covariance, V_yt adds."""
+    (answers,) = tabulate([MODELS["tabular"].case(2, 2)])
+    moments = margin_moments(profiles(answers), COUNT, Coupling(levels_shared=True))
+    gain = []
+    for side, sign in (("chosen", 1), ("rejected", -1)):
+        response = answers.pair.side(side)
+        sums = answers.policy[response].sums - answers.reference[response].sums
+        gain.append(sign * np.array([sums[[1, 2]].mean() * 2, sums[3]]))
+    assert math.isclose(moments.v_time, (gain[0] + gain[1]).var(), rel_tol=1e-12)
 
 
 def test_swapping_the_pair_negates_the_score_exactly():

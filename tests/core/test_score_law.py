@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, margin_variance, profiles, replicate, tabulate, true_margin
-from vrpo_theory.exact import loss_moments, score_law
+from vrpo_theory.exact import loss_moments, margin_mean, score_law
+from vrpo_theory.exact.joint import estimator_law
 from vrpo_theory.numerics import log_sigmoid
+from vrpo_theory.weightings.plain import PLAIN
 
 COUNT = DESIGNS["iid_count"]()
 BETA = 0.7
@@ -49,6 +51,57 @@ def test_small_laws_equal_brute_force(budget, shared):
     assert math.isclose(moments.variance, prob @ gain**2 - (prob @ gain) ** 2, rel_tol=1e-9)
 
 
+DESIGNED = ["strata", "power_strata", "systematic", "importance_count", "midpoints"]
+
+
+@pytest.mark.parametrize("name", DESIGNED)
+@pytest.mark.parametrize("budget", [Budget(2, 1), Budget(3, 1), Budget(2, 2)], ids=str)
+def test_laws_of_other_designs_equal_brute_force(name, budget):
+    """All joint draws of both responses, from the design's own list."""
+    (answers,) = tabulate([MODELS["tabular"].case(1, 3)])
+    design, prob, value = DESIGNS[name](), np.ones(1), np.zeros(1)
+    for side, sign in (("chosen", 1), ("rejected", -1)):
+        response = answers.pair.side(side)
+        policy, reference = (answers.model(r)[response] for r in ("policy", "reference"))
+
+        def terms(mask, policy=policy, reference=reference):
+            rows = mask @ (1 << np.arange(3))
+            return policy.log_prob[rows] - reference.log_prob[rows]
+
+        law = estimator_law(terms, 3, design, budget, PLAIN)
+        prob, value = compressed(np.outer(prob, law.prob), np.add.outer(value, BETA * sign * law.value))
+    found = score_law(answers, budget, Coupling(), BETA, design)
+    for z in (0.3, 1.7):
+        expected, ours = (np.sum(p * np.exp(1j * z * v)) for p, v in ((prob, value), (found.prob, found.value)))
+        assert abs(expected - ours) < 1e-9 + z**2 * found.jitter
+
+
+def compressed(prob, value):
+    distinct, where = np.unique(np.round(value.ravel(), 12), return_inverse=True)
+    return np.bincount(where, prob.ravel()), distinct
+
+
+@pytest.mark.parametrize("design", [DESIGNS["iid_time"](0.01), DESIGNS["clamped_time"](0.05, mask=False)], ids=str)
+@pytest.mark.parametrize("budget", [Budget(4, 1), Budget(2, 2)], ids=str)
+def test_laws_of_the_time_form_have_its_moments(design, budget):
+    (answers,) = tabulate([MODELS["markov"].case(1, 6)])
+    law, known = score_law(answers, budget, Coupling(), BETA, design), profiles(answers)
+    assert law.mean == pytest.approx(BETA * margin_mean(known, design, budget, Coupling()), rel=1e-9)
+    exact = BETA**2 * margin_variance(known, design, budget, Coupling())
+    assert exact * (1 - 1e-9) <= law.variance <= (exact + law.jitter) * (1 + 1e-9)
+    assert law.jitter < 0.01 * exact
+
+
+@pytest.mark.parametrize(
+    ("design", "coupling"),
+    [("complementary", Coupling()), ("without_replacement", Coupling()), ("iid_count", Coupling(levels_shared=True))],
+)
+def test_what_does_not_convolve_is_refused(design, coupling):
+    (answers,) = tabulate([MODELS["tabular"].case(1, 3)])
+    with pytest.raises(ValueError, match=f"{design}: .* Monte Carlo"):
+        score_law(answers, Budget(2, 1), coupling, BETA, DESIGNS[design]())
+
+
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("budget", [Budget(8, 1), Budget(2, 4), Budget(1, 16)], ids=str)
 def test_lattice_keeps_the_mean_and_adds_no_more_variance_than_it_says(budget, shared):
@@ -65,7 +118,7 @@ def test_lattice_and_list_agree_within_the_stated_error(monkeypatch):
     (answers,) = tabulate([MODELS["tabular"].case(3, 5)])
     budget, score = Budget(1, 1), BETA * true_margin(answers)
     listed = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
-    monkeypatch.setattr("vrpo_theory.exact.laws.ATOMS", 0)
+    monkeypatch.setattr("vrpo_theory.exact._convolution.ATOMS", 0)
     lattice = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
     assert listed.error == 0 < lattice.error
     assert abs(lattice.bias - listed.bias) <= lattice.error

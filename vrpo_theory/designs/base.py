@@ -92,6 +92,8 @@ class Design(ABC):
     """Whether masks are independent given the levels (then the variance follows from profiles)."""
     permutation_invariant: ClassVar[bool] = True
     """Whether the joint law of the masks is unchanged by permuting positions."""
+    listed: ClassVar[bool] = True
+    """Whether blocks list their outcomes in the order of one uniform (then laws convolve, and can be shared)."""
 
     @property
     def unbiased(self) -> bool:

@@ -1,13 +1,11 @@
-"""Exact law of the score estimate for iid timesteps, hence the exact bias and variance of the loss (layer 3).
+"""Exact law of the score estimate, hence the exact bias and variance of the loss (layer 3).
 
-The score is a sum of independent contrasts, each a sum over iid timesteps, each a mixture over levels of sums of n_yt
-iid masks. Few enough atoms are convolved as they are; otherwise on a lattice by FFT, where every atom is split between
-its two neighbours so that its mean stays.
+The score is a sum of independent contrasts, each a sum over independent blocks of timesteps, each a mixture over
+outcomes of sums of independent masks.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.designs.base import Design
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.exact._convolution import Slot, Terms, convolve
 from vrpo_theory.numerics import log_sigmoid, total
 from vrpo_theory.types import ROLES, Budget, Case
+from vrpo_theory.weightings.base import Separable
+from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
 
-ATOMS = 2**17
-"""Most atoms that are listed one by one."""
-POINTS = 2**15
-"""Points of the lattice."""
+VRPO = IidCount()
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,78 +84,74 @@ def loss_moments(law: ScoreLaw, score: float) -> LossMoments:
     return LossMoments(bias, total(law.prob * np.abs(gain)), variance, law.jitter / 8)
 
 
-def score_law(tabulated: Case, budget: Budget, coupling: Coupling, beta: float) -> ScoreLaw:
-    """Law of s_hat under iid counts and plain weights (VRPO's estimator), any sharing of masks.
+def score_law(
+    tabulated: Case,
+    budget: Budget,
+    coupling: Coupling,
+    beta: float,
+    design: Design = VRPO,
+    weighting: Separable = PLAIN,
+) -> ScoreLaw:
+    """Law of s_hat under any design of independent masks, any sharing of masks.
 
     Parameters
     ----------
     tabulated : Case
         From `vrpo_theory.exact.tabulate`.
+    design : Design
+        VRPO's iid counts by default.
+    weighting : Separable
+
+    Raises
+    ------
+    ValueError
+        If masks depend on one another given the levels, or the responses share timesteps.
 
     Notes
     -----
-    Source: ours. Each of the n masks of a contrast adds beta (L/l) S / n, with l uniform on 1..L, S uniform over masks
-    of l tokens.
+    Source: ours. Given its level, a mask adds beta times its share times L/l (or 1/t) times S, with S uniform over
+    masks of l tokens; l is what the level says, or binomial given t.
     """
-    levels = [_levels(tabulated, contrast, beta / budget.n) for contrast in coupling.contrasts]
-    if _atom_count(levels, budget) <= ATOMS:
-        return _listed(levels, budget)
-    return _on_lattice(levels, budget)
+    if coupling.levels_shared or not convolves(design):
+        raise ValueError(
+            f"{design.name}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo"
+        )
+    slots = [
+        slot for contrast in coupling.contrasts for slot in _slots(tabulated, contrast, design, budget, weighting, beta)
+    ]
+    return ScoreLaw(*convolve(slots, budget.n_yt))
 
 
-def _levels(tabulated: Case, contrast: Contrast, factor: float) -> list[Array]:
-    """Per level l = 1..L, what one mask adds to the score, for every mask of l tokens."""
+def convolves(design: Design) -> bool:
+    """Whether the law of the score is a convolution of the design's blocks."""
+    return design.independent_masks and design.listed
+
+
+def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:
+    """Masked sum of a contrast, the values over the masks of each count l = 0..L."""
     response = tabulated.pair.side(contrast.side)
-    tables = [(contrast.coefficient(role), tabulated.model(role)[response]) for role in ROLES]
-    sums = sum(c * table.sums for c, table in tables)
-    counts, length = tables[0][1].counts, response.length
-    return [factor * length / count * sums[counts == count] for count in range(1, length + 1)]
+    tables = [(c, tabulated.model(role)[response]) for role, c in zip(ROLES, contrast.coefficients, strict=True)]
+    sums, counts = sum(c * table.sums for c, table in tables), tables[0][1].counts
+    return [sums[counts == count] for count in range(response.length + 1)]
 
 
-def _atom_count(levels: Sequence[Sequence[Array]], budget: Budget) -> float:
-    return math.prod(float(sum(len(x) ** budget.n_yt for x in contrast)) ** budget.n_t for contrast in levels)
+def _slots(
+    tabulated: Case, contrast: Contrast, design: Design, budget: Budget, weighting: Separable, beta: float
+) -> list[Slot]:
+    sums = contrast_sums(tabulated, contrast)
+    length = len(sums) - 1
+    made: dict[int, Slot] = {}
+    blocks = design.law(length, budget)
+    for block in blocks:
+        if id(block) not in made:
+            factor = beta / budget.n_yt * block.weight * weighting.scale(design.form, block.level, length)
+            chance = design.counts(block, length)
+            terms = [
+                [_terms(sums, f, p) for f, p in zip(*row, strict=True)] for row in zip(factor, chance, strict=True)
+            ]
+            made[id(block)] = Slot(block.prob, terms)
+    return [made[id(block)] for block in blocks]
 
 
-def _listed(levels: Sequence[Sequence[Array]], budget: Budget) -> ScoreLaw:
-    prob, value = np.ones(1), np.zeros(1)
-    for contrast in levels:
-        step = _timestep(contrast, budget.n_yt)
-        for _ in range(budget.n_t):
-            prob, value = np.outer(prob, step[0]).ravel(), np.add.outer(value, step[1]).ravel()
-    return ScoreLaw(prob, value, 0.0)
-
-
-def _timestep(contrast: Sequence[Array], n_yt: int) -> tuple[Array, Array]:
-    """Atoms of one timestep: the mixture over levels of n_yt-fold sums."""
-    sums = []
-    for values in contrast:
-        reached = np.zeros(1)
-        for _ in range(n_yt):
-            reached = np.add.outer(reached, values).ravel()
-        sums.append(reached)
-    prob = [np.full(len(x), 1 / (len(x) * len(contrast))) for x in sums]
-    return np.concatenate(prob), np.concatenate(sums)
-
-
-def _on_lattice(levels: Sequence[Sequence[Array]], budget: Budget) -> ScoreLaw:
-    lows = [float(min(x.min() for x in contrast)) for contrast in levels]
-    width = budget.n * sum(float(max(x.max() for x in c)) - low for c, low in zip(levels, lows, strict=True))
-    # Splitting reaches one point further per mask than the atoms do.
-    step = width / (POINTS - 1 - budget.n * len(levels)) if width else 1.0
-    transform = np.ones(POINTS // 2 + 1, complex)
-    for contrast, low in zip(levels, lows, strict=True):
-        per_level = [np.fft.rfft(_split(values - low, step)) ** budget.n_yt for values in contrast]
-        transform *= np.mean(per_level, axis=0) ** budget.n_t
-    prob: Array = np.maximum(np.fft.irfft(transform, POINTS), 0.0)
-    value: Array = np.asarray(budget.n * sum(lows) + step * np.arange(POINTS), dtype=float)
-    prob /= total(prob)
-    return ScoreLaw(prob, value, budget.n * len(levels) * step**2 / 4)
-
-
-def _split(values: Array, step: float) -> Array:
-    """Uniform law on ``values``, moved to a lattice of ``step`` from 0: neighbours share each atom, its mean kept."""
-    place = values / step
-    below = np.floor(place).astype(int)
-    above = place - below
-    mass = np.bincount(below, 1 - above, POINTS) + np.bincount(below + 1, above, POINTS)
-    return mass / len(values)
+def _terms(sums: Sequence[Array], factor: float, chance: Array) -> Terms:
+    return [(float(p), factor * values) for p, values in zip(chance, sums, strict=True) if p > 0]

@@ -142,7 +142,7 @@ class _View:
 
     def conditional_mean(self, block: Block) -> Array:
         """Mean of a block's share given its outcome, (Q,)."""
-        if type(block) is not Block:
+        if not self.design.listed:
             raise ValueError(
                 f"{self.design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
             )

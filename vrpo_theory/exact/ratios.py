@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.exact.laws import _levels
+from vrpo_theory.exact.laws import contrast_sums
 from vrpo_theory.numerics import total
 from vrpo_theory.statements import ratio
 from vrpo_theory.types import Case, Side
@@ -68,7 +68,8 @@ def log_ratio(tabulated: Case, side: Side, coupling: Coupling, n_yt: int = 1) ->
     levels = []
     for c in contrasts:
         own = Contrast(side, (sign * c.coefficients[0], sign * c.coefficients[1]))
-        values = _levels(tabulated, own, 1.0)
+        sums = contrast_sums(tabulated, own)
+        values = [(len(sums) - 1) / count * sums[count] for count in range(1, len(sums))]
         mean = total([v.mean() for v in values]) / len(values)
         levels.append([v - mean for v in values])
     return LogRatio(levels, n_yt)

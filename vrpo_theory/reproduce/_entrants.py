@@ -70,7 +70,7 @@ def entrants() -> Mapping[str, Entrant]:
     cross = CrossFitted()
     iid, power, strata = _fixed(IidCount()), _fixed(PowerStrata()), _fixed(Strata())
     return {
-        "vrpo": Entrant(iid, PLAIN),
+        BASE: Entrant(iid, PLAIN),
         "not shared": Entrant(iid, PLAIN, Coupling(shared=False)),
         "n_yt = 4": Entrant(iid, PLAIN, n_yt=4),
         "time form": Entrant(_fixed(IidTime(FLOOR)), PLAIN),
@@ -98,8 +98,8 @@ def entrants() -> Mapping[str, Entrant]:
     }
 
 
-DEFAULT = "power strata, two-way"
-"""The robust default of the package."""
+BASE, DEFAULT = "vrpo", "power strata, two-way"
+"""What the others are measured against, and the robust default of the package."""
 
 _FLAT = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
 

@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import exact, preference
-from vrpo_theory.numerics import variance_estimate
-from vrpo_theory.reproduce._entrants import Entrant
+from vrpo_theory import exact, preference, sampling
+from vrpo_theory.numerics import mean_estimate, variance_estimate
+from vrpo_theory.reproduce._entrants import BASE, Entrant, entrants
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
+from vrpo_theory.types import SIDES, Budget, Case, Estimate, Profile, Side
 
-REPEATS = 400
+REPEATS, GRADIENT_REPEATS = 400, 48
 LONG_TOKENS = 2**18
 """Tokens a batch of the models that cost next to nothing a token."""
 
@@ -25,6 +25,7 @@ class Race:
     def __init__(self, cases: Sequence[Case], context: Context) -> None:
         self.cases, self.context = cases, context
         self.repeats = context.repeats or REPEATS
+        self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS)
 
     @cached_property
     def answers(self) -> Sequence[Case]:
@@ -51,8 +52,7 @@ class Race:
 
     def sums(self, entrant: Entrant, k: int, n: int) -> NDArray[np.float64]:
         """Replicated parts of the margin of pair k, (repeats, 2), in nats."""
-        case, (chosen, _) = self.answers[k], self.profiles_or_flat(k)
-        design = entrant.make(chosen)
+        case, design = self.answers[k], entrant.make(self._known(k)["chosen"])
         budget = entrant.budget(design, n)
         entrant.weighting.check(design)
         draws = [
@@ -67,11 +67,57 @@ class Race:
                 out[row, SIDES.index(draw.contrast.side)] += preference.contrast_values(draw, value).sum()
         return out
 
-    def profiles_or_flat(self, k: int) -> tuple[Profile, Profile]:
-        """Profiles of pair k's responses; of no use, but there, where they are not known."""
+    def margin_bias(self, entrant: Entrant, n: int) -> list[Estimate]:
+        """|E margin_hat - margin| of every pair, exactly; empty for an unbiased design."""
+        biases = []
+        for k, answer in enumerate(self.answers):
+            profiles = self._known(k)
+            design = entrant.make(profiles["chosen"])
+            mean = exact.margin_mean(profiles, design, entrant.budget(design, n), entrant.coupling)
+            biases.append(Estimate(abs(mean - exact.true_margin(answer))))
+        return [] if entrant.make(self._known(0)["chosen"]).unbiased else biases
+
+    def losses(self, entrant: Entrant, n: int) -> tuple[list[Estimate], list[Estimate]]:
+        """Bias and variance of the plug-in loss of every pair."""
+        found = [self._loss(entrant, k, n) for k in range(len(self.cases))]
+        return [bias for bias, _ in found], [variance for _, variance in found]
+
+    def _loss(self, entrant: Entrant, k: int, n: int) -> tuple[Estimate, Estimate]:
+        answer, beta = self.answers[k], self.context.beta
+        design, score = entrant.make(self._known(k)["chosen"]), beta * exact.true_margin(answer)
+        if entrant.exact and exact.convolves(design):
+            law = exact.score_law(answer, entrant.budget(design, n), entrant.coupling, beta, design)
+            moments = exact.loss_moments(law, score)
+            return Estimate(moments.bias), Estimate(moments.variance)
+        losses = preference.loss(beta * self.sums(entrant, k, n).sum(1))
+        return mean_estimate(losses - float(preference.loss(score))), variance_estimate(losses)
+
+    def jackknife(self, n: int) -> tuple[list[Estimate], list[Estimate]]:
+        """The same of the jackknife over VRPO's timesteps, exactly."""
+        entrant = entrants()[BASE]
+        found = [
+            exact.loss_estimator(a, Budget(n), entrant.coupling, self.context.beta, "jackknife") for a in self.answers
+        ]
+        return [Estimate(f.bias) for f in found], [Estimate(f.variance) for f in found]
+
+    def gradients(self, entrant: Entrant, n: int) -> list[Estimate]:
+        """tr V of the plug-in gradient of every pair, by replication."""
+        found = []
+        for k, case in enumerate(self.cases):
+            design = entrant.make(self._known(k)["chosen"])
+            found.append(
+                sampling.gradient_variance(
+                    case, design, entrant.budget(design, n), entrant.coupling, self.gradient_repeats,
+                    seed=self.context.seed, weighting=entrant.weighting, beta=self.context.beta,
+                )
+            )  # fmt: skip
+        return found
+
+    def _known(self, k: int) -> Mapping[Side, Profile]:
+        """Profiles of pair k; of no use, but there, where they are not known."""
         profiles = self.profiles[k]
         flat = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
-        return (flat, flat) if profiles is None else (profiles["chosen"], profiles["rejected"])
+        return dict.fromkeys(SIDES, flat) if profiles is None else profiles
 
     def _exact(self, entrant: Entrant, profiles: Mapping[Side, Profile], side: Side, n: int) -> float:
         design = entrant.make(profiles[side])

@@ -1,4 +1,4 @@
-"""Beyond VRPO: score variance of every design and weighting against VRPO's, at equal forward passes."""
+"""Beyond VRPO: every design and weighting against VRPO's, at equal forward passes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce._entrants import Entrant, entrants
-from vrpo_theory.reproduce._summary import geometric_mean
+from vrpo_theory.reproduce._entrants import BASE, Entrant, entrants
+from vrpo_theory.reproduce._summary import geometric_mean, over_pairs
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.types import Case, Estimate
@@ -22,15 +22,25 @@ SHORT = ("rough table", "mid table", "markov", "tiny LLaDA")
 LONG = ("markov, L = 64", "markov, L = 256", "markov, L = 512", "shock, L = 64")
 BUDGETS = {"markov, L = 256": (8,), "markov, L = 512": (16,), "shock, L = 64": (8,)}
 """Forward passes a response and model, where not 4, 8 and 16: long chains are costly to sample."""
-SAMPLED_LONG = ("vrpo, two-way", "power strata, cross-fitted", "power strata, two-way", "power strata, two-way 0.3",
-                "balanced, two-way 0.3")  # fmt: skip
-"""Sampled entrants that run on long chains too."""
-GAIN = "variance of VRPO's margin over the design's, a response at a time: geometric mean over responses"
-WORST = "the least gain among the responses"
+LOSS_BUDGET = 8
+SAMPLED_LONG = ("strata", "power strata", "power strata, cross-fitted", "vrpo, two-way", "power strata, two-way",
+                "power strata, two-way 0.3", "balanced, two-way 0.3")  # fmt: skip
+"""Entrants that run on long responses even where they must be sampled."""
+DIFFERENTIATED = (BASE, "strata", "power strata", "power strata, cross-fitted", "power strata, two-way")
+"""Entrants whose gradient is sampled."""
+NOTES = {
+    "gain": "variance of VRPO's margin over the design's, a response at a time: geometric mean over responses",
+    "gain_worst": "the least gain among the responses",
+    "bias_margin": "|E margin_hat - margin| of a biased design; the others have none",
+    "bias_loss": "of the plug-in loss, unless the design says jackknife",
+    "var_loss": "of the plug-in loss, unless the design says jackknife",
+    "var_gradient": "of the plug-in loss, all parameters",
+}
+UNITS = {"bias_margin": "nats", "bias_loss": "nats", "var_loss": "nats^2", "var_gradient": "squared norm"}
 
 
 def compute(context: Context) -> list[Cell]:
-    """Per model, entrant and budget: gain and worst gain; the bias where there is one; then loss and gradient."""
+    """Per model, budget and entrant: gain and worst gain; at n = 8 on short responses also loss and gradient."""
     return [cell for model, cases in context.cases.items() for cell in _cells(model, cases, context)]
 
 
@@ -39,32 +49,57 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 
     race = Race(cases, context)
     for n in BUDGETS.get(model, (4, 8, 16)):
-        base = race.variances(entrants()["vrpo"], n)
-        for name, entrant in context.track(_running(model), f"{model}, n = {n}"):
-            column = {"model": model, "design": name, "n": n}
+        base = race.variances(entrants()[BASE], n)
+        for name, entrant in context.track(list(_running(model, race)), f"{model}, n = {n}"):
+            column = {"model": model, "n": n, "design": name}
             yield from _gains(race, entrant, n, base, column, context)
+            if n == LOSS_BUDGET and model not in LONG:
+                yield from _losses(race, name, entrant, column, context)
 
 
-def _running(model: str) -> list[tuple[str, Entrant]]:
-    """Everybody on short responses; on long ones who is exact or in the list, and no oracle's fit per response."""
-    short = model not in LONG
-    return [
-        (name, e)
-        for name, e in entrants().items()
-        if short or name in SAMPLED_LONG or (e.exact and "oracle" not in name and not model.startswith("shock"))
-    ] + ([] if short or not model.startswith("shock") else [(k, entrants()[k]) for k in ("strata", "power strata")])
+def _running(model: str, race: Race) -> Iterator[tuple[str, Entrant]]:
+    """Everybody on short responses; on long ones who is exact there or in the list, and no fit per response."""
+    for name, entrant in entrants().items():
+        exact = entrant.exact and race.profiles[0] is not None and "oracle" not in name
+        if model not in LONG or exact or name in SAMPLED_LONG:
+            yield name, entrant
 
 
 def _gains(
     race: Race, entrant: Entrant, n: int, base: Sequence[Estimate], column: Mapping[str, Any], context: Context
 ) -> Iterator[Cell]:
-    found = race.variances(entrant, n)
-    gains = [_quotient(b, f) for b, f in zip(base, found, strict=True)]
-    exact = all(g.stderr is None for g in gains)
-    about: dict[str, Any] = {"method": "exact" if exact else "mc", "n": None if exact else race.repeats}
-    yield Cell("gain", column, **geometric_mean(gains, context.seed), note=GAIN, **about)
+    gains = [_quotient(b, f) for b, f in zip(base, race.variances(entrant, n), strict=True)]
+    about = _about(gains, race.repeats)
+    yield Cell("gain", column, **geometric_mean(gains, context.seed), note=NOTES["gain"], **about)
     worst = min(gains, key=lambda g: g.value)
-    yield Cell("gain_worst", column, worst.value, worst.stderr, n_pairs=len(gains), note=WORST, **about)
+    yield Cell("gain_worst", column, worst.value, worst.stderr, n_pairs=len(gains), note=NOTES["gain_worst"], **about)
+
+
+def _losses(race: Race, name: str, entrant: Entrant, column: Mapping[str, Any], context: Context) -> Iterator[Cell]:
+    rows: dict[str, Sequence[Estimate]] = {}
+    if bias := race.margin_bias(entrant, LOSS_BUDGET):
+        rows["bias_margin"] = bias
+    rows["bias_loss"], rows["var_loss"] = race.losses(entrant, LOSS_BUDGET)
+    if name in DIFFERENTIATED:
+        rows["var_gradient"] = race.gradients(entrant, LOSS_BUDGET)
+    yield from _rows(rows, column, race, context)
+    if name == BASE:
+        rows = dict(zip(("bias_loss", "var_loss"), race.jackknife(LOSS_BUDGET), strict=True))
+        yield from _rows(rows, {**column, "design": f"{BASE}, jackknife"}, race, context)
+
+
+def _rows(
+    rows: Mapping[str, Sequence[Estimate]], column: Mapping[str, Any], race: Race, context: Context
+) -> Iterator[Cell]:
+    for row, values in rows.items():
+        repeats = race.gradient_repeats if row == "var_gradient" else race.repeats
+        about = _about(values, repeats)
+        yield Cell(row, column, **over_pairs(values, context.seed), unit=UNITS[row], note=NOTES[row], **about)
+
+
+def _about(values: Sequence[Estimate], repeats: int) -> dict[str, Any]:
+    exact = all(v.stderr is None for v in values)
+    return {"method": "exact" if exact else "mc", "n": None if exact else repeats}
 
 
 def _quotient(above: Estimate, below: Estimate) -> Estimate:
@@ -74,24 +109,28 @@ def _quotient(above: Estimate, below: Estimate) -> Estimate:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gains at n = 8, a colour a model; 1 is VRPO."""
+    """Gains, a colour a model, short and long responses apart; the rule at 1 is VRPO."""
     figure, axes = plotting.panels(2, width=7.0, height=6.0)
     for ax, models in zip(axes, (SHORT, LONG), strict=True):
-        part = [c for c in cells if c["row"] == "gain" and c["column"]["model"] in models and c["column"]["n"] >= 8]
-        series: dict[str, dict[str, float]] = {}
-        for c in part:
-            if c["column"]["n"] == min(p["column"]["n"] for p in part if p["column"]["model"] == c["column"]["model"]):
-                series.setdefault(c["column"]["model"], {})[c["column"]["design"]] = c["value"]
-        if series:
-            plotting.dots(ax, series, title="VRPO's variance over the design's", xlabel="gain")
-            ax.set_xscale("log")
+        series = {model: _line(cells, model) for model in models}
+        plotting.dots(
+            ax, {k: v for k, v in series.items() if v}, title="VRPO's variance over the design's", xlabel="gain"
+        )
+        ax.set_xscale("log")
     return figure
+
+
+def _line(cells: Sequence[Mapping[str, Any]], model: str) -> dict[str, float]:
+    """Gains of one model at n = 8, or the budget it has."""
+    n = 8 if 8 in BUDGETS.get(model, (8,)) else BUDGETS[model][0]
+    found = [c for c in cells if c["row"] == "gain" and c["column"]["model"] == model and c["column"]["n"] == n]
+    return {c["column"]["design"]: c["value"] for c in found}
 
 
 exhibit(
     Exhibit(
         name="designs",
-        title="Score variance of VRPO over other designs, at equal forward passes",
+        title="Designs and weights against VRPO, at equal forward passes",
         paper_ref="2505.19223v2, section 3.2, and beyond",
         compute=compute,
         plot=plot,

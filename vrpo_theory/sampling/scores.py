@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo, preference
+from vrpo_theory import elbo, functionals, preference
 from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import mean_estimate, sigmoid, total
@@ -31,12 +31,15 @@ class ScoreEstimate:
     moments : Moments
         Mean of the margin and its variance components, unclipped; components that the draws cannot tell are None.
     beta : float
+    blocks : (m,) float
+        Scores of the independent blocks (timesteps or groups) whose mean is the score.
     """
 
     elbo: Mapping[tuple[Role, Side], Estimate]
     margin: Estimate
     moments: Moments
     beta: float
+    blocks: NDArray[np.float64]
 
     @property
     def score(self) -> Estimate:
@@ -50,6 +53,10 @@ class ScoreEstimate:
         score = self.score
         error = None if score.stderr is None else float(sigmoid(-score.value)) * score.stderr
         return Estimate(float(preference.loss(score.value)), error, score.note)
+
+    def loss_by(self, estimator: str) -> float:
+        """DPO loss by an estimator of `vrpo_theory.functionals`; ValueError if blocks are too few for it."""
+        return functionals.value(estimator, preference.loss, self.blocks)
 
 
 def estimate_scores(
@@ -184,7 +191,8 @@ class _Study:
             if draw.contrast.coefficients[column]
         }
         margin = self._estimate(self._parts(draws, addends))
-        return ScoreEstimate(elbos, margin, self.moments(draws, addends), beta)
+        blocks = preference.block_scores(draws, addends, self.weighting, beta)
+        return ScoreEstimate(elbos, margin, self.moments(draws, addends), beta, blocks)
 
     def _parts(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         """Addends of the margin by independent group of contrasts, (C, n) each."""
@@ -211,4 +219,5 @@ def _pooled(found: Sequence[ScoreEstimate]) -> ScoreEstimate:
 
     margin = mean_estimate([f.margin.value for f in found])
     elbos = {key: mean_estimate([f.elbo[key].value for f in found]) for key in first.elbo}
-    return ScoreEstimate(elbos, margin, Moments(margin.value, component("v_time"), component("v_mask")), first.beta)
+    moments = Moments(margin.value, component("v_time"), component("v_mask"))
+    return ScoreEstimate(elbos, margin, moments, first.beta, np.concatenate([f.blocks for f in found]))

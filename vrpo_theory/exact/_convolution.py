@@ -1,0 +1,124 @@
+"""Laws of sums of independent blocks of masks, listed where they are small, else on a lattice (layer 3).
+
+Few enough atoms are convolved as they are; otherwise by FFT on a lattice, where every atom is split between its two
+neighbours so that its mean stays: the sum gains noise of mean 0 and of a known variance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory.numerics import total
+
+Array = NDArray[np.float64]
+Terms = Sequence[tuple[float, Array]]
+"""What one mask adds, as (probability, equally likely values) of each of its counts."""
+
+ATOMS = 2**17
+"""Most atoms that are listed one by one."""
+POINTS = 2**15
+"""Points of the lattice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """One independent block of timesteps of one contrast.
+
+    Parameters
+    ----------
+    prob : (Q,) float
+        Of its outcomes.
+    terms : per outcome and level, Terms
+    """
+
+    prob: Array
+    terms: Sequence[Sequence[Terms]]
+
+    def atoms(self, n_yt: int) -> float:
+        """How many atoms the block's sum has."""
+        return sum(math.prod(float(sum(len(v) for _, v in t)) ** n_yt for t in outcome) for outcome in self.terms)
+
+    @cached_property
+    def low(self) -> list[float]:
+        """Least value of each level's terms, over outcomes."""
+        return [min(float(v.min()) for t in level for _, v in t) for level in zip(*self.terms, strict=True)]
+
+    @cached_property
+    def high(self) -> list[float]:
+        """Largest value of each level's terms, over outcomes."""
+        return [max(float(v.max()) for t in level for _, v in t) for level in zip(*self.terms, strict=True)]
+
+
+def convolve(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
+    """Law (Q,), (Q,) of the sum of all slots, n_yt masks a level; and the variance that splitting atoms has added."""
+    if math.prod(slot.atoms(n_yt) for slot in slots) <= ATOMS:
+        return _listed(slots, n_yt)
+    return _on_lattice(slots, n_yt)
+
+
+def _listed(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
+    prob, value = np.ones(1), np.zeros(1)
+    for slot in slots:
+        p, v = _atoms(slot, n_yt)
+        prob, value = np.outer(prob, p).ravel(), np.add.outer(value, v).ravel()
+    return prob, value, 0.0
+
+
+def _atoms(slot: Slot, n_yt: int) -> tuple[Array, Array]:
+    """The mixture over outcomes of sums over their levels, n_yt masks each."""
+    probs, values = [], []
+    for chance, outcome in zip(slot.prob, slot.terms, strict=True):
+        prob, value = np.array([chance]), np.zeros(1)
+        for terms in outcome:
+            p = np.concatenate([np.full(len(v), q / len(v)) for q, v in terms])
+            v = np.concatenate([v for _, v in terms])
+            for _ in range(n_yt):
+                prob, value = np.outer(prob, p).ravel(), np.add.outer(value, v).ravel()
+        probs.append(prob)
+        values.append(value)
+    return np.concatenate(probs), np.concatenate(values)
+
+
+def _on_lattice(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
+    low = n_yt * total([x for slot in slots for x in slot.low])
+    width = n_yt * total([x for slot in slots for x in slot.high]) - low
+    masks = n_yt * sum(len(slot.low) for slot in slots)
+    # Splitting reaches one point further per mask than the atoms do.
+    step = width / (POINTS - 1 - masks) if width else 1.0
+    transform = np.ones(POINTS // 2 + 1, complex)
+    for slot, times in Counter(slots).items():
+        transform *= _transform(slot, n_yt, step) ** times
+    prob: Array = np.maximum(np.fft.irfft(transform, POINTS), 0.0)
+    value: Array = low + step * np.arange(POINTS, dtype=float)
+    prob /= total(prob)
+    return prob, value, masks * step**2 / 4
+
+
+def _transform(slot: Slot, n_yt: int, step: float) -> NDArray[np.complex128]:
+    """Of the law of a block's sum on the lattice."""
+    if len(slot.low) == n_yt == 1:  # a mixture of atoms needs one transform, however many outcomes it has
+        return np.fft.rfft(sum(p * _mass(o[0], slot.low[0], step) for p, o in zip(slot.prob, slot.terms, strict=True)))
+    out = np.zeros(POINTS // 2 + 1, complex)
+    for prob, outcome in zip(slot.prob, slot.terms, strict=True):
+        each = [np.fft.rfft(_mass(t, low, step)) ** n_yt for t, low in zip(outcome, slot.low, strict=True)]
+        out += prob * np.prod(each, axis=0)
+    return out
+
+
+def _mass(terms: Terms, low: float, step: float) -> Array:
+    """Law of one mask's addend, moved to a lattice of ``step`` from ``low``: neighbours share each atom, mean kept."""
+    mass = np.zeros(POINTS)
+    for prob, values in terms:
+        place = (values - low) / step
+        below = np.floor(place).astype(int)
+        above = place - below
+        split = np.bincount(below, 1 - above, POINTS) + np.bincount(below + 1, above, POINTS)
+        mass += prob / len(values) * split
+    return mass
