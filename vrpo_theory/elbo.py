@@ -1,32 +1,23 @@
 """The one formula: an ELBO estimate is the sum over masks k, tokens i of W[k, i] log p(y_i | y, S_k masked) (layer 2).
 
-The only place where masks meet a model: batches are made here, and numbers leave as float64.
+The only place where masks meet a model; numbers leave as float64.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.batching import BATCH_TOKENS, Request, answer_columns, batches, forward, parts, select
 from vrpo_theory.numerics import total
 from vrpo_theory.types import Masks, Response
 from vrpo_theory.weightings.base import Weighting
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-BATCH_TOKENS = 2**12
-"""Tokens a forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
-
-Request = tuple[Response, NDArray[np.bool_]]
-"""A response and the (n, L) masks to evaluate it under."""
-Piece = tuple[int, NDArray[np.int64]]
-"""Part of a request: its index, and the indices of some of its masks."""
 Progress = Callable[[int], object]
-"""Called with the number of masks just evaluated."""
+"""Called with the number of masks just evaluated, or recalled."""
 
 
 @runtime_checkable
@@ -35,6 +26,23 @@ class LookUp(Protocol):
 
     def look_up(self, response: Response, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Log-probabilities (n, L) in nats, 0 at visible tokens."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A model that remembers: what it recalls is not evaluated, and what is evaluated it keeps, batch by batch."""
+
+    def recall(self, response: Response, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Log-probabilities (n, L) in nats, and whether each row is known (n,); a mask of no tokens always is."""
+        ...
+
+    def evaluator(self, missing: int) -> Any:
+        """The model that evaluates the missing masks; an error if there is none."""
+        ...
+
+    def record(self, batch: Sequence[Request], values: Sequence[NDArray[np.float64]]) -> None:
+        """Keep a batch, whole or not at all."""
         ...
 
 
@@ -54,10 +62,14 @@ def sweep(
 ) -> list[list[NDArray[np.float64]]]:
     """Token terms of every request under every model, in one stream of batches that all models see.
 
+    A Recorder has a stream to itself: of the masks that it lacks, each once. It keeps a batch before the next one
+    begins, and batches are filled greedily in a fixed order, so a run that was cut off goes on with the very batches
+    that it had left: at equal ``batch_tokens`` and threads its numbers are those of an unbroken run, bit for bit.
+
     Parameters
     ----------
     requests : sequence of (Response, (n, L) bool)
-    models : sequence of Model or LookUp
+    models : sequence of Model, Recorder or LookUp
     batch_tokens : int
         Most tokens a forward pass, padding included, unless a single sequence has more.
 
@@ -73,13 +85,15 @@ def sweep(
     MemoryError
         If a single sequence does not fit; larger batches are halved until they do.
     """
-    out = [_known(requests, model) for model in models]
-    live = [(model, values) for model, values in zip(models, out, strict=True) if not isinstance(model, LookUp)]
+    out = [_answered(requests, model, batch_tokens, progress) for model in models]
+    live = [(m, values) for m, values in zip(models, out, strict=True) if not isinstance(m, LookUp | Recorder)]
     if not live:
         return out
     for pieces in batches(requests, batch_tokens):
+        batch = select(requests, pieces)
         for model, values in live:
-            _evaluate(requests, pieces, model, values)
+            for (request, rows), found in zip(pieces, _evaluate(batch, model), strict=True):
+                values[request][rows] = found
             if progress is not None:
                 progress(sum(len(rows) for _, rows in pieces))
     return out
@@ -90,112 +104,59 @@ def estimate(masks: Masks, log_prob: NDArray[np.float64], weighting: Weighting) 
     return total(weighting.weights(masks) * log_prob)
 
 
-def batches(requests: Sequence[Request], batch_tokens: int) -> Iterator[list[Piece]]:
-    """Every non-empty mask of the requests, sequences of like length together, in batches within a token budget."""
-    batch: list[Piece] = []
-    held = 0
-    for request in sorted(range(len(requests)), key=lambda r: answer_columns(requests[r][0]).stop):
-        response, mask = requests[request]
-        room = max(1, batch_tokens // answer_columns(response).stop)
-        rows = np.flatnonzero(mask.any(1))
-        while len(rows):
-            if held >= room:
-                yield batch
-                batch, held = [], 0
-            taken, rows = rows[: room - held], rows[room - held :]
-            batch.append((request, taken))
-            held += len(taken)
-    if batch:
-        yield batch
-
-
-def select(requests: Sequence[Request], pieces: Sequence[Piece]) -> list[Request]:
-    """The parts of requests that make up a batch."""
-    return [(requests[r][0], requests[r][1][rows]) for r, rows in pieces]
-
-
-def collate(requests: Sequence[Request], model: Any, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; a row a mask."""
-    import torch
-
-    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
-    tokens = np.full((rows, width), pad, np.int64)
-    answer, masked, attention = np.zeros((3, rows, width), bool)
-    for (response, mask), part in zip(requests, _parts(requests), strict=True):
-        columns = answer_columns(response)
-        tokens[part, : columns.stop] = response.prompt + response.ids
-        answer[part, columns] = True
-        masked[part, columns] = mask
-        attention[part, : columns.stop] = True
-    return tuple(torch.from_numpy(x).to(model.device) for x in (tokens, answer, masked, attention))  # type: ignore[return-value]
-
-
-def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Per-mask token weights, (n, L) a request, laid out as `collate` lays out tokens: (B, T)."""
-    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
-    out = np.zeros((rows, width))
-    for (response, _), part, weight in zip(requests, _parts(requests), weights, strict=True):
-        out[part, answer_columns(response)] = weight
-    return out
-
-
-def answer_columns(response: Response) -> slice:
-    """Where `collate` puts the response's tokens."""
-    return slice(len(response.prompt), len(response.prompt) + response.length)
-
-
-def _parts(requests: Sequence[Request]) -> Iterator[slice]:
-    """The rows of a batch that belong to each of its requests."""
-    start = 0
-    for _, mask in requests:
-        yield slice(start, start + len(mask))
-        start += len(mask)
-
-
-def _known(requests: Sequence[Request], model: Any) -> list[NDArray[np.float64]]:
+def _answered(
+    requests: Sequence[Request], model: Any, batch_tokens: int, progress: Progress | None
+) -> list[NDArray[np.float64]]:
+    """The answers that need no part in the common stream; zeros to be filled in for a model."""
+    if isinstance(model, Recorder):
+        return _recorded(requests, model, batch_tokens, progress)
     if isinstance(model, LookUp):
         return [model.look_up(response, mask) for response, mask in requests]
     return [np.zeros(mask.shape) for _, mask in requests]
 
 
-def _evaluate(
-    requests: Sequence[Request], pieces: Sequence[Piece], model: Any, out: Sequence[NDArray[np.float64]]
-) -> None:
-    batch = select(requests, pieces)
-    values = _forward(batch, model)
-    for (request, rows), (response, _), part in zip(pieces, batch, _parts(batch), strict=True):
-        found = values[part, answer_columns(response)]
+def _recorded(
+    requests: Sequence[Request], recorder: Recorder, batch_tokens: int, progress: Progress | None
+) -> list[NDArray[np.float64]]:
+    """Evaluate and record what a recorder lacks; then it answers, so that what is used is what is kept."""
+    recalled = [recorder.recall(response, mask) for response, mask in requests]
+    missing = _missing(requests, [known for _, known in recalled])
+    lacking = sum(len(mask) for _, mask in missing)
+    if progress is not None:
+        progress(sum(int(mask.any(1).sum()) for _, mask in requests) - lacking)
+    if lacking:
+        model = recorder.evaluator(lacking)
+        for pieces in batches(missing, batch_tokens):
+            batch = select(missing, pieces)
+            recorder.record(batch, _evaluate(batch, model))
+            if progress is not None:
+                progress(sum(len(rows) for _, rows in pieces))
+    return [
+        values if known.all() else recorder.recall(*request)[0]
+        for request, (values, known) in zip(requests, recalled, strict=True)
+    ]
+
+
+def _missing(requests: Sequence[Request], known: Sequence[NDArray[np.bool_]]) -> list[Request]:
+    """The unknown masks of every response, each once, both in order of appearance."""
+    groups: dict[bytes, list[Request]] = {}
+    for (response, mask), rows in zip(requests, known, strict=True):
+        groups.setdefault(response.key, []).append((response, mask[~rows]))
+    out = []
+    for group in groups.values():
+        mask = np.concatenate([part for _, part in group])
+        first = np.unique(mask, axis=0, return_index=True)[1]
+        out.append((group[0][0], mask[np.sort(first)]))
+    return out
+
+
+def _evaluate(batch: Sequence[Request], model: Any) -> list[NDArray[np.float64]]:
+    """Token terms (n, L) of every request of a batch."""
+    values = forward(batch, model)
+    out = [values[part, answer_columns(r)] for (r, _), part in zip(batch, parts(batch), strict=True)]
+    for (response, _), found in zip(batch, out, strict=True):
         if not np.isfinite(found).all():
             raise FloatingPointError(
                 f"the model's log-probabilities of response {response.key.hex()[:8]} are not finite: check its weights"
             )
-        out[request][rows] = found
-
-
-def _forward(batch: Sequence[Request], model: Any) -> NDArray[np.float64]:
-    """Log-probabilities (B, T) of a batch, by halves where the whole does not fit the device's memory."""
-    import torch
-
-    try:
-        with torch.no_grad():
-            return model.log_prob(*collate(batch, model)).double().cpu().numpy()
-    except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0]
-    halves = _halves(batch)
-    if halves is None:
-        length = answer_columns(batch[0][0]).stop
-        raise MemoryError(f"a single sequence of {length} tokens does not fit on {model.device} ({reason})")
-    width = max(answer_columns(response).stop for response, _ in batch)
-    found = [_forward(half, model) for half in halves]
-    return np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in found])
-
-
-def _halves(batch: Sequence[Request]) -> tuple[list[Request], list[Request]] | None:
-    """The first and the second half of a batch's rows; None if there is only one row."""
-    rows = sum(len(mask) for _, mask in batch)
-    if rows == 1:
-        return None
-    cut = [min(max(rows // 2 - part.start, 0), len(mask)) for part, (_, mask) in zip(_parts(batch), batch, strict=True)]
-    first = [(response, mask[:k]) for (response, mask), k in zip(batch, cut, strict=True) if k]
-    second = [(response, mask[k:]) for (response, mask), k in zip(batch, cut, strict=True) if k < len(mask)]
-    return first, second
+    return out

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory import elbo
+from vrpo_theory import batching, elbo, functionals
 from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import log_sigmoid, sigmoid, total
 from vrpo_theory.types import ROLES, Case, Role
@@ -30,7 +30,7 @@ def contributions(
     draws: Sequence[Sequence[Draw]],
     weighting: Weighting,
     *,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[list[NDArray[np.float64]]]:
     """What every mask adds to the ELBO estimates, in one stream of batches a model.
@@ -87,50 +87,94 @@ def contrast_values(draw: Draw, addend: NDArray[np.float64]) -> NDArray[np.float
     return addend @ np.array(draw.contrast.coefficients)
 
 
+def block_scores(
+    draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], weighting: Weighting, beta: float
+) -> NDArray[np.float64]:
+    """Scores of the independent blocks whose mean is the score, (m,).
+
+    Blocks are the timesteps of an iid design under separable weights; else the groups, one or more.
+    """
+    ids = _block_ids(draws, weighting)
+    number = 1 + max(int(i.max()) for i in ids)
+    out = np.zeros(number)
+    for draw, addend, block in zip(draws, addends, ids, strict=True):
+        out += np.bincount(block, contrast_values(draw, addend), number)
+    return beta * number / _groups(draws) * out
+
+
 def backward(
     case: Case,
     draws: Sequence[Draw],
     weighting: Weighting,
     *,
     beta: float = BETA,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     score: float | None = None,
+    estimator: str = "plug-in",
 ) -> float:
     """Accumulate the gradient of -log sigmoid(s_hat) in the policy parameters' ``.grad``; return s_hat.
 
-    Two passes: s_hat without a graph, then the chain rule through the constant -sigmoid(-s_hat), batch by batch. So
-    peak memory does not grow with n, and the result is autograd's of the plug-in loss.
+    Two passes: s_hat without a graph, then the chain rule through its constant slopes, batch by batch. So peak memory
+    does not grow with n, and the plug-in's result is autograd's.
 
     Parameters
     ----------
     case : Case
         ``case.policy`` is a torch model whose parameters require gradients.
     draws : sequence of Draw
-        From `vrpo_theory.couplings.Coupling.draw`.
+        From `vrpo_theory.couplings.Coupling.draw`; those of several groups together make the mean of their scores.
     score : float, optional
-        s_hat of these very draws, where the caller has it already.
+        s_hat of these very draws, where the caller has it already; for the plug-in.
+    estimator : {"plug-in", "jackknife", "leave-one-out"}
+        See `vrpo_theory.functionals.slopes`.
+
+    Raises
+    ------
+    ValueError
+        If an estimator leaves blocks out and there is only one.
     """
-    if score is None:
-        score = beta * margin(draws, contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0])
-    slope = -float(sigmoid(-score)) * beta
-    requests, weights = _weighted(draws, weighting, "policy")
-    for pieces in elbo.batches(requests, batch_tokens):
+    ids = _block_ids(draws, weighting)
+    if score is None or estimator != "plug-in":
+        addends = contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0]
+        blocks = block_scores(draws, addends, weighting, beta)
+        slopes = functionals.slopes(estimator, lambda x: -sigmoid(-x), blocks)
+        score = beta * margin(draws, addends) / _groups(draws)
+    else:
+        slopes = np.full(1 + max(int(i.max()) for i in ids), -float(sigmoid(-score)))
+    requests, weights = _weighted(draws, weighting, "policy", [beta / _groups(draws) * slopes[i] for i in ids])
+    for pieces in batching.batches(requests, batch_tokens):
         part = [weights[r][rows] for r, rows in pieces]
-        (slope * _weighted_sum(case.policy, elbo.select(requests, pieces), part)).backward()
+        _weighted_sum(case.policy, batching.select(requests, pieces), part).backward()
     return score
 
 
+def _groups(draws: Sequence[Draw]) -> int:
+    return len({draw.group for draw in draws})
+
+
+def _block_ids(draws: Sequence[Draw], weighting: Weighting) -> list[NDArray[np.int64]]:
+    """Independent block of every mask, (n,) a draw, counted from 0."""
+    groups = sorted({draw.group for draw in draws})
+    per_group = 1 + max(int(draw.masks.block.max()) for draw in draws) if weighting.separable else 1
+    return [
+        groups.index(draw.group) * per_group + (draw.masks.block if weighting.separable else 0 * draw.masks.block)
+        for draw in draws
+    ]
+
+
 def _weighted(
-    draws: Sequence[Draw], weighting: Weighting, role: Role
-) -> tuple[list[elbo.Request], list[NDArray[np.float64]]]:
-    """What a model is evaluated on, and the weights of its token terms in the margin."""
-    seen = [draw for draw in draws if draw.contrast.coefficient(role)]
-    requests = [(draw.response, draw.masks.mask) for draw in seen]
-    return requests, [draw.contrast.coefficient(role) * weighting.weights(draw.masks) for draw in seen]
+    draws: Sequence[Draw], weighting: Weighting, role: Role, slopes: Sequence[NDArray[np.float64]]
+) -> tuple[list[batching.Request], list[NDArray[np.float64]]]:
+    """What a model is evaluated on, and the weights of its token terms, given each mask's slope."""
+    seen = [(draw, slope) for draw, slope in zip(draws, slopes, strict=True) if draw.contrast.coefficient(role)]
+    requests = [(draw.response, draw.masks.mask) for draw, _ in seen]
+    return requests, [
+        draw.contrast.coefficient(role) * slope[:, None] * weighting.weights(draw.masks) for draw, slope in seen
+    ]
 
 
-def _weighted_sum(model: Any, requests: Sequence[elbo.Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
+def _weighted_sum(model: Any, requests: Sequence[batching.Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
     import torch
 
-    log_prob = model.log_prob(*elbo.collate(requests, model))
-    return (log_prob.double() * torch.from_numpy(elbo.spread(requests, weights)).to(log_prob.device)).sum()
+    log_prob = model.log_prob(*batching.collate(requests, model))
+    return (log_prob.double() * torch.from_numpy(batching.spread(requests, weights)).to(log_prob.device)).sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vrpo_theory import elbo, exact, sampling
+from vrpo_theory import batching, elbo, exact, sampling
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.types import ROLES, SIDES, Budget, Case
@@ -21,7 +21,7 @@ def score_pairs(
     coupling: Coupling | None = None,
     beta: float = 0.2,
     seed: int = 0,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Document]:
     """Score every pair; documents in the order of the cases.

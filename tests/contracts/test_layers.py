@@ -13,9 +13,9 @@ ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
     {"types", "randomness", "numerics", "errors", "files", "_registry"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
-    {"elbo", "preference"},
+    {"batching", "elbo", "functionals", "parameters", "preference"},
     {"exact", "sampling"},
-    {"sharpness", "plotting"},
+    {"auditing", "planning", "plotting", "sharpness", "training"},
     {"reproduce", "scoring", "inputs", "console", "cli"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}

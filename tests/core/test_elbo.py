@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import MODELS, Response, elbo
+from vrpo_theory import MODELS, Response, batching, elbo
 from vrpo_theory.exact.enumeration import all_masks
 
 CASE = MODELS["markov"].case(0, 6)
@@ -32,8 +32,8 @@ class Small:
 @pytest.mark.parametrize("budget", [1, 7, 30, 10**6])
 def test_batches_hold_every_non_empty_mask_once_within_the_budget(budget):
     seen = []
-    for pieces in elbo.batches(REQUESTS, budget):
-        tokens = elbo.collate(elbo.select(REQUESTS, pieces), CASE.policy)[0]
+    for pieces in batching.batches(REQUESTS, budget):
+        tokens = batching.collate(batching.select(REQUESTS, pieces), CASE.policy)[0]
         assert tokens.numel() <= max(budget, tokens.shape[1])
         seen += [(request, int(row)) for request, rows in pieces for row in rows]
     expected = [(r, k) for r, (_, mask) in enumerate(REQUESTS) for k in range(len(mask)) if mask[k].any()]
@@ -68,8 +68,8 @@ def test_a_sequence_that_does_not_fit_is_an_error_that_says_so():
 
 def test_weights_are_laid_out_like_tokens():
     weights = [np.random.default_rng(0).random(mask.shape) * mask for _, mask in REQUESTS]
-    laid = elbo.spread(REQUESTS, weights)
-    mask = elbo.collate(REQUESTS, CASE.policy)[2].numpy()
+    laid = batching.spread(REQUESTS, weights)
+    mask = batching.collate(REQUESTS, CASE.policy)[2].numpy()
     assert laid.shape == mask.shape
     assert (laid[mask] > 0).all()
     assert not laid[~mask].any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, backward, elbo, loss
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, backward, batching, loss
 from vrpo_theory.preference import contributions, margin
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -28,7 +28,7 @@ def plug_in(case, draws, beta):
     """The whole loss in one graph, as trainers write it."""
     score = 0.0
     for draw in draws:
-        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
+        batch = batching.collate([(draw.response, draw.masks.mask)], case.policy)
         factor = (
             1 / draw.masks.level * (draw.response.length if draw.masks.form == "count" else 1) / len(draw.masks.mask)
         )
@@ -93,7 +93,7 @@ def block_plug_in(case, draws, blocks, beta):
     """Block scores in one graph: x_b = m times what the masks of block b add to the score."""
     x = torch.zeros(blocks, dtype=torch.float64)
     for draw in draws:
-        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
+        batch = batching.collate([(draw.response, draw.masks.mask)], case.policy)
         factor = torch.tensor(draw.response.length / draw.masks.level / len(draw.masks.mask))
         for role in draw.contrast.roles:
             sums = case.model(role).log_prob(*batch).double().sum(1)

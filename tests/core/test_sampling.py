@@ -264,11 +264,11 @@ def _plug_in_gradient(case, draws):
     """Autograd of the plug-in loss, written from the equations."""
     import torch
 
-    from vrpo_theory import elbo
+    from vrpo_theory import batching
 
     score = 0.0
     for sign, draw in zip((1, -1), draws, strict=True):
-        batch = elbo.collate([(draw.response, draw.masks.mask)], case.policy)
+        batch = batching.collate([(draw.response, draw.masks.mask)], case.policy)
         for role, model in ((1, case.policy), (-1, case.reference)):
             sums = model.log_prob(*batch).sum(1)
             factor = torch.tensor(draw.response.length / draw.masks.level)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, elbo, profiles, tabulate
+from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, batching, profiles, tabulate
 from vrpo_theory.exact import score_law
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.statements import _experiments, _laws
@@ -37,7 +37,7 @@ def gradients(model, response):
         np.random.default_rng(0).normal(size=(parameter.numel(), 4)) / math.sqrt(parameter.numel())
     )
     rows = [(response, all_masks(response.length)[1:])]
-    sums = model.log_prob(*elbo.collate(rows, model)).sum(1)
+    sums = model.log_prob(*batching.collate(rows, model)).sum(1)
     grads = [torch.autograd.grad(s, parameter, retain_graph=True)[0].flatten() @ directions for s in sums]
     return np.concatenate([np.zeros((1, 4)), torch.stack(grads).numpy()])
 

@@ -14,6 +14,7 @@ from vrpo_theory.data.checks import Checks
 from vrpo_theory.data.errors import BadRows, RowError
 from vrpo_theory.data.lines import decode, raw_lines
 from vrpo_theory.data.rows import TextRow, TokenRow, fields, parse, row_id
+from vrpo_theory.data.truncation import Truncation
 from vrpo_theory.errors import InputError
 from vrpo_theory.types import PreferencePair, Response
 
@@ -27,8 +28,9 @@ def read_pairs(
     max_length: int | None = None,
     limit: int | None = None,
     append_eot: bool = True,
+    truncate: bool = False,
 ) -> list[PreferencePair]:
-    """Read preference pairs, one JSON object a line; nothing is skipped or truncated.
+    """Read preference pairs, one JSON object a line; nothing is skipped, and nothing truncated unless asked for.
 
     A row holds ``prompt``, ``chosen``, ``rejected`` (text) or ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` (token
     ids, the prompt may be empty), and may hold a unique ``id`` (default: its line number). Other columns are not read.
@@ -54,23 +56,30 @@ def read_pairs(
         Read only the first so many rows.
     append_eot : bool
         End answers to chat prompts with ``<|eot_id|>`` where the vocabulary has it, as LLaDA's template ends turns.
+    truncate : bool
+        Cut rows above ``max_length`` instead of refusing them: the prompt from its left end down to half of the length,
+        then the responses from their right end, their end of turn included; a response keeps a token at least.
 
     Raises
     ------
     BadRows
         If any row is refused: lines of ``file:line: reason``.
     InputError
-        If the file cannot be read or holds no rows, or an argument is not a positive integer.
+        If the file cannot be read or holds no rows, an argument is not a positive integer, or ``truncate`` comes
+        without ``max_length``.
 
     Warns
     -----
     UserWarning
         If joining prompt and answer before tokenization would give other tokens than tokenizing each, as is done
-        here and in generation.
+        here and in generation; and of what was cut.
     """
     for name, value in (("vocabulary", vocabulary), ("max_length", max_length), ("limit", limit)):
         _require_positive(value, name)
-    reader = _Reader(Encoder(tokenizer, append_eot), Checks(vocabulary, mask_token_id, max_length))
+    if truncate and max_length is None:
+        raise InputError("truncate needs max_length: give the longest prompt and response together, in tokens")
+    truncation = Truncation(max_length) if truncate and max_length else None
+    reader = _Reader(Encoder(tokenizer, append_eot), truncation, Checks(vocabulary, mask_token_id, max_length))
     pairs, bad = [], []
     for number, line in islice(raw_lines(path), limit):
         try:
@@ -82,6 +91,7 @@ def read_pairs(
     if not pairs:
         raise InputError(f"{path}: the file is empty: give at least one preference pair")
     _warn_merged(path, reader.encoder)
+    _warn_cut(path, truncation, len(pairs))
     return pairs
 
 
@@ -99,11 +109,20 @@ def _warn_merged(path: str | Path, encoder: Encoder) -> None:
         )
 
 
+def _warn_cut(path: str | Path, cut: Truncation | None, rows: int) -> None:
+    if cut is not None and cut.rows:
+        warnings.warn(
+            f"{path}: {cut.rows} of {rows} rows cut to {cut.max_length} tokens: prompts lost {cut.prompt_tokens} "
+            f"tokens at the left, responses {cut.response_tokens} at the right",
+            stacklevel=3,
+        )
+
+
 class _Reader:
     """Lines to pairs, remembering ids and contents so that none comes twice."""
 
-    def __init__(self, encoder: Encoder, check: Checks) -> None:
-        self.encoder, self._check = encoder, check
+    def __init__(self, encoder: Encoder, truncation: Truncation | None, check: Checks) -> None:
+        self.encoder, self._truncate, self._check = encoder, truncation, check
         self._lines: dict[object, int] = {}
 
     def pair(self, number: int, line: bytes) -> PreferencePair:
@@ -118,6 +137,8 @@ class _Reader:
 
     def _tokens(self, row: TextRow | TokenRow) -> TokenRow:
         tokens = self.encoder(row) if isinstance(row, TextRow) else row
+        if self._truncate is not None:
+            tokens = self._truncate(tokens)
         self._check(tokens)
         return tokens
 

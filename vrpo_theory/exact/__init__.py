@@ -3,18 +3,38 @@
 from vrpo_theory.exact.cases import mask_count, profiles, tabulate, true_margin, within
 from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks
 from vrpo_theory.exact.gaps import gap_profile
-from vrpo_theory.exact.laws import LossMoments, ScoreLaw, loss_moments, score_law
+from vrpo_theory.exact.gradients import GradientMoments, elbo_gradient_moments, score_gradient_moments
+from vrpo_theory.exact.grams import GRAM_LENGTH, GradientGram, gradient_grams
+from vrpo_theory.exact.laws import LossMoments, ScoreLaw, convolves, loss_moments, score_law
+from vrpo_theory.exact.leave_one_out import leave_one_out_moments
+from vrpo_theory.exact.loss_estimators import LossEstimator, loss_estimator
+from vrpo_theory.exact.loss_gradients import LossGradientMoments, loss_gradient_moments
 from vrpo_theory.exact.moments import contrast_moments, margin_mean, margin_moments, margin_variance
 from vrpo_theory.exact.profiles import profile
+from vrpo_theory.exact.ratios import LogRatio, RatioMoments, log_ratio, ratio_moments
 
 __all__ = [
+    "GRAM_LENGTH",
     "MAX_LENGTH",
+    "GradientGram",
+    "GradientMoments",
+    "LogRatio",
+    "LossEstimator",
+    "LossGradientMoments",
     "LossMoments",
     "MaskTable",
+    "RatioMoments",
     "ScoreLaw",
     "contrast_moments",
+    "convolves",
+    "elbo_gradient_moments",
     "enumerate_masks",
     "gap_profile",
+    "gradient_grams",
+    "leave_one_out_moments",
+    "log_ratio",
+    "loss_estimator",
+    "loss_gradient_moments",
     "loss_moments",
     "margin_mean",
     "margin_moments",
@@ -22,6 +42,8 @@ __all__ = [
     "mask_count",
     "profile",
     "profiles",
+    "ratio_moments",
+    "score_gradient_moments",
     "score_law",
     "tabulate",
     "true_margin",

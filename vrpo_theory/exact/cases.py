@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vrpo_theory import elbo
+from vrpo_theory import batching, elbo
 from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks
 from vrpo_theory.exact.profiles import profile
 from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
@@ -19,7 +19,7 @@ def within(case: Case, length: int = AUTO_LENGTH) -> bool:
 
 
 def tabulate(
-    cases: Sequence[Case], *, batch_tokens: int = elbo.BATCH_TOKENS, progress: elbo.Progress | None = None
+    cases: Sequence[Case], *, batch_tokens: int = batching.BATCH_TOKENS, progress: elbo.Progress | None = None
 ) -> list[Case]:
     """The same cases with `Tables` in the models' places; each mask of a response is evaluated once.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo
+from vrpo_theory import batching, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import total
 from vrpo_theory.types import Response
@@ -103,7 +103,7 @@ def enumerate_masks(
     responses: Sequence[Response],
     models: Sequence[Any],
     *,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Tables]:
     """Evaluate every mask of every response once under every model, in one sweep; a `Tables` a model.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo
+from vrpo_theory import batching, elbo
 from vrpo_theory.couplings import Contrast, Coupling, Draw
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.types import SIDES, Budget, Case, Profile, Side
@@ -85,7 +85,7 @@ def run_pilot(
     *,
     size: int = SET,
     seed: int = 0,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> Pilot:
     """Evaluate a pilot: power strata, masks shared by policy and reference, in independent groups.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo, preference
+from vrpo_theory import batching, elbo, preference
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import total
@@ -208,7 +208,7 @@ def plan(
     beta: float = preference.BETA,
     seed: int = 0,
     weightings: Sequence[Weighting] = (PLAIN, *TRIED),
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> Plan:
     """Run a pilot of so many evaluations a response, and plan; parameters as in `make_plan` and `run_pilot`."""

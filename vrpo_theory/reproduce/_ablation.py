@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from vrpo_theory.designs import DESIGNS
 from vrpo_theory.numerics import mean_estimate, variance_estimate
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.statements import lemma5
-from vrpo_theory.types import Budget, Case, Estimate, Moments
+from vrpo_theory.types import ROLES, Budget, Case, Estimate, Moments
 
 REPEATS = {"toy": 400, "real": 8}
 GRADIENT_REPEATS = {"toy": 32, "real": 8}
+GRADIENT_LENGTH = 8
+"""Longest response whose every mask is differentiated: 510 backward passes a pair."""
 NEEDS_EXACT = "the bias needs the exact score: responses are too long to enumerate, or --method mc"
 
 
@@ -58,6 +61,8 @@ def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context
     if study.answers is not None:
         yield study.exact_score_variance()
         yield from study.exact_loss()
+    if study.exact_gradients:
+        yield Measured("var_gradient", "exact", study.exact_gradients, note=study.note)
     if context.method != "exact":
         yield from study.sampled()
         yield study.gradient_variance()
@@ -72,6 +77,7 @@ class Study:
         self.answers = self._tabulate() if self._enumerable() else None
         self.repeats = context.repeats or REPEATS["real" if self.answers is None else "toy"]
         self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS[context.scale])
+        self.parameters, self.note = _parameters(context)
         self.replications: dict[Configuration, list[list[Moments]]] = {}
 
     def _enumerable(self) -> bool:
@@ -119,23 +125,36 @@ class Study:
         bias = {c: [mean_estimate(x - t) for x, t in zip(losses[c], truth, strict=True)] for c in self.configurations}
         yield Measured("bias_loss", "mc", bias, self.repeats)
 
+    @cached_property
+    def exact_gradients(self) -> dict[Configuration, list[Estimate]]:
+        """tr V grad loss_hat of toys that are short enough for the gradients of every mask; else empty."""
+        if self.answers is None or self.context.scale != "toy":
+            return {}
+        if not all(exact.within(case, GRADIENT_LENGTH) for case in self.cases):
+            return {}
+        values: dict[Configuration, list[Estimate]] = {c: [] for c in self.configurations}
+        with self.context.bar("gradients of every mask", exact.mask_count(self.cases) // len(ROLES)) as progress:
+            for case, answer in zip(self.cases, self.answers, strict=True):
+                (gram,) = exact.gradient_grams(case, (self.parameters,), progress=progress)
+                for c, found in values.items():
+                    moments = exact.loss_gradient_moments(answer, gram, c.budget, c.coupling, self.context.beta)
+                    found.append(Estimate(moments.variance))
+        return values
+
     def gradient_variance(self) -> Measured:
-        """tr V grad loss_hat; s_hat of each replication is known already."""
-        parameters = self.context.gradient
-        if parameters == "auto":
-            parameters = "full" if self.context.scale == "toy" else "up-proj"
+        """tr V grad loss_hat by replication; s_hat of each replication is known already."""
         jobs = [(c, i) for c in self.configurations for i in range(len(self.cases))]
         values: dict[Configuration, list[Estimate]] = {c: [] for c in self.configurations}
         for c, i in self.context.track(jobs, "gradients"):
             values[c].append(
                 sampling.gradient_variance(
                     self.cases[i], self.design, c.budget, c.coupling, self.gradient_repeats,
-                    seed=self.context.seed, parameters=parameters, beta=self.context.beta,
+                    seed=self.context.seed, parameters=self.parameters, beta=self.context.beta,
                     batch_tokens=self.context.batch_tokens, scores=self._scores(self.replications[c][i]),
                 )
             )  # fmt: skip
-        note = "all parameters" if parameters == "full" else "up-projection of block 0 (the paper's proxy)"
-        return Measured("var_gradient", "mc", values, self.gradient_repeats, note=note)
+        predicted = {c: float(np.mean([e.value for e in found])) for c, found in self.exact_gradients.items()}
+        return Measured("var_gradient", "mc", values, self.gradient_repeats, predicted, self.note)
 
     def _replicate(self) -> None:
         answers = self.cases if self.answers is None else self.answers
@@ -170,6 +189,15 @@ class Study:
 
     def _lemma5(self, moments: Sequence[Moments], budget: Budget) -> float:
         return float(np.mean([self.context.beta**2 * lemma5.variance(m, budget) for m in moments]))
+
+
+def _parameters(context: Context) -> tuple[str, str]:
+    """Whose gradient is studied, and how the table says so."""
+    parameters = context.gradient
+    if parameters == "auto":
+        parameters = "full" if context.scale == "toy" else "up-proj"
+    note = "all parameters" if parameters == "full" else "up-projection of block 0 (the paper's proxy)"
+    return parameters, note
 
 
 def _each(statistic: Any, samples: Mapping[Configuration, Sequence[Any]]) -> dict[Configuration, list[Estimate]]:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrpo_theory._registry import Registry
-from vrpo_theory.elbo import BATCH_TOKENS, Progress
+from vrpo_theory.batching import BATCH_TOKENS
+from vrpo_theory.elbo import Progress
 from vrpo_theory.preference import BETA
 from vrpo_theory.types import Case
 

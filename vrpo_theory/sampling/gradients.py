@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo, preference
+from vrpo_theory import batching, preference
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import Design
-from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import variance_from_squares
+from vrpo_theory.parameters import differentiating, select_parameters
 from vrpo_theory.types import Budget, Case, Estimate
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -30,7 +29,7 @@ def gradient_variance(
     parameters: str = "full",
     weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     scores: Sequence[float] | None = None,
 ) -> Estimate:
     """Trace of the covariance of grad loss_hat over independent draws.
@@ -49,7 +48,7 @@ def gradient_variance(
     """
     chosen = select_parameters(case.policy, parameters)
     rows = []
-    with _only(case.policy, chosen):
+    with differentiating(case.policy, chosen):
         for repeat in range(repeats):
             draws = coupling.draw(case.pair, design, budget, seed=seed, repeat=repeat)
             known = None if scores is None else float(scores[repeat])
@@ -57,33 +56,6 @@ def gradient_variance(
             rows.append(_take_gradient(chosen))
     mean = np.mean(rows, axis=0, dtype=float)
     return variance_from_squares(np.array([np.sum((row - mean) ** 2, dtype=float) for row in rows]))
-
-
-def select_parameters(model: Any, parameters: str) -> list[Any]:
-    """The parameters whose gradient is studied."""
-    if parameters == "full":
-        return list(model.parameters())
-    if parameters == "up-proj" and hasattr(model, "proxy_parameters"):
-        return list(model.proxy_parameters())
-    raise InputError(
-        f"no gradient {parameters!r} for {type(model).__name__}: use 'full', or 'up-proj' with a LLaDA model"
-    )
-
-
-@contextmanager
-def _only(model: Any, chosen: Sequence[Any]) -> Iterator[None]:
-    """Differentiate in the chosen parameters alone, and leave the model's flags and gradients as they were."""
-    before = [(p, p.requires_grad, p.grad) for p in model.parameters()]
-    keep = {id(p) for p in chosen}
-    try:
-        for p, _, _ in before:
-            p.requires_grad_(id(p) in keep)
-            p.grad = None
-        yield
-    finally:
-        for p, flag, grad in before:
-            p.requires_grad_(flag)
-            p.grad = grad
 
 
 def _take_gradient(chosen: Sequence[Any]) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo, functionals, preference
+from vrpo_theory import batching, elbo, functionals, preference
 from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import mean_estimate, sigmoid, total
@@ -69,7 +69,7 @@ def estimate_scores(
     weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
     groups: int = 1,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[ScoreEstimate]:
     """Estimate every case's score once, all masks in one stream of batches.
@@ -109,7 +109,7 @@ def replicate(
     *,
     seed: int,
     weighting: Weighting = PLAIN,
-    batch_tokens: int = elbo.BATCH_TOKENS,
+    batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Moments]:
     """Independent estimates of a case's margin: the mean and the variance components that each one sees.

@@ -1,0 +1,113 @@
+"""Batches: the only place where masks become tensors on a model's device (layer 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory.types import Response
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BATCH_TOKENS = 2**12
+"""Tokens a forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
+
+Request = tuple[Response, NDArray[np.bool_]]
+"""A response and the (n, L) masks to evaluate it under."""
+Piece = tuple[int, NDArray[np.int64]]
+"""Part of a request: its index, and the indices of some of its masks."""
+
+
+def batches(requests: Sequence[Request], batch_tokens: int) -> Iterator[list[Piece]]:
+    """Every non-empty mask of the requests, sequences of like length together, in batches within a token budget."""
+    batch: list[Piece] = []
+    held = 0
+    for request in sorted(range(len(requests)), key=lambda r: answer_columns(requests[r][0]).stop):
+        response, mask = requests[request]
+        room = max(1, batch_tokens // answer_columns(response).stop)
+        rows = np.flatnonzero(mask.any(1))
+        while len(rows):
+            if held >= room:
+                yield batch
+                batch, held = [], 0
+            taken, rows = rows[: room - held], rows[room - held :]
+            batch.append((request, taken))
+            held += len(taken)
+    if batch:
+        yield batch
+
+
+def select(requests: Sequence[Request], pieces: Sequence[Piece]) -> list[Request]:
+    """The parts of requests that make up a batch."""
+    return [(requests[r][0], requests[r][1][rows]) for r, rows in pieces]
+
+
+def collate(requests: Sequence[Request], model: Any, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; a row a mask."""
+    import torch
+
+    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
+    tokens = np.full((rows, width), pad, np.int64)
+    answer, masked, attention = np.zeros((3, rows, width), bool)
+    for (response, mask), part in zip(requests, parts(requests), strict=True):
+        columns = answer_columns(response)
+        tokens[part, : columns.stop] = response.prompt + response.ids
+        answer[part, columns] = True
+        masked[part, columns] = mask
+        attention[part, : columns.stop] = True
+    return tuple(torch.from_numpy(x).to(model.device) for x in (tokens, answer, masked, attention))  # type: ignore[return-value]
+
+
+def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Per-mask token weights, (n, L) a request, laid out as `collate` lays out tokens: (B, T)."""
+    rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
+    out = np.zeros((rows, width))
+    for (response, _), part, weight in zip(requests, parts(requests), weights, strict=True):
+        out[part, answer_columns(response)] = weight
+    return out
+
+
+def answer_columns(response: Response) -> slice:
+    """Where `collate` puts the response's tokens."""
+    return slice(len(response.prompt), len(response.prompt) + response.length)
+
+
+def parts(requests: Sequence[Request]) -> Iterator[slice]:
+    """The rows of a batch that belong to each of its requests."""
+    start = 0
+    for _, mask in requests:
+        yield slice(start, start + len(mask))
+        start += len(mask)
+
+
+def forward(batch: Sequence[Request], model: Any) -> NDArray[np.float64]:
+    """Log-probabilities (B, T) of a batch, by halves where the whole does not fit the device's memory."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            return model.log_prob(*collate(batch, model)).double().cpu().numpy()
+    except torch.OutOfMemoryError as error:
+        reason = str(error).splitlines()[0]
+    halves = _halves(batch)
+    if halves is None:
+        length = answer_columns(batch[0][0]).stop
+        raise MemoryError(f"a single sequence of {length} tokens does not fit on {model.device} ({reason})")
+    width = max(answer_columns(response).stop for response, _ in batch)
+    found = [forward(half, model) for half in halves]
+    return np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in found])
+
+
+def _halves(batch: Sequence[Request]) -> tuple[list[Request], list[Request]] | None:
+    """The first and the second half of a batch's rows; None if there is only one row."""
+    rows = sum(len(mask) for _, mask in batch)
+    if rows == 1:
+        return None
+    cut = [min(max(rows // 2 - part.start, 0), len(mask)) for part, (_, mask) in zip(parts(batch), batch, strict=True)]
+    first = [(response, mask[:k]) for (response, mask), k in zip(batch, cut, strict=True) if k]
+    second = [(response, mask[k:]) for (response, mask), k in zip(batch, cut, strict=True) if k < len(mask)]
+    return first, second

@@ -1,0 +1,134 @@
+"""How a checkpoint's weights are brought into memory: type, device, attention, adapter (layer 1)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging
+
+from vrpo_theory.errors import InputError
+from vrpo_theory.models._adapter import attach
+from vrpo_theory.models._wrapped import Wrapped
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+
+W = TypeVar("W", bound=Wrapped)
+
+
+@dataclass
+class Placement:
+    """Where weights go, validated.
+
+    Parameters
+    ----------
+    device : str or torch.device
+    dtype : {"float32", "bfloat16", "float16", "float64"} or torch.dtype
+    device_map : str or dict, optional
+        As accelerate takes it ("auto", or module names to devices), in the device's place.
+    attn_implementation : str, optional
+        As transformers takes it ("eager", "sdpa", ...); None leaves the choice to transformers.
+
+    Raises
+    ------
+    InputError
+        If a type or device is unknown or not there, or both device and device_map are given.
+    """
+
+    device: str | torch.device
+    dtype: str | torch.dtype
+    device_map: str | dict[str, Any] | None = None
+    attn_implementation: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.device_map is not None and str(self.device) != "cpu":
+            raise InputError(f"device={str(self.device)!r} and a device_map were both given: give one of them")
+        self.device, self.dtype = _device(self.device), _dtype(self.dtype)
+
+    def read(self, kind: Any, folder: Path, config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+        """A module from the safetensors files of a folder, and transformers' report on what did not fit.
+
+        Parameters
+        ----------
+        kind : class of transformers with ``from_pretrained``
+
+        Raises
+        ------
+        InputError
+            If the device map or the attention is refused, weights would stay on disk, or are not finite.
+        """
+        options = {"dtype": self.dtype, "device_map": self.device_map, "attn_implementation": self.attn_implementation}
+        files = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
+        # Tensors that are missing are drawn at random before they can be refused.
+        with quiet(), torch.random.fork_rng(devices=[]):
+            try:
+                module, report = kind.from_pretrained(
+                    folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **options, **files
+                )
+            except (ImportError, ValueError) as error:
+                raise InputError(f"{folder} cannot be loaded so: {' '.join(str(error).split())}") from None
+        _check(folder, module)
+        return module, report
+
+    def finish(self, predictor: W, adapter: str | Path | None, gradient_checkpointing: bool) -> W:
+        """The predictor in eval mode on its device, with its adapter."""
+        if adapter is not None:
+            with quiet():
+                attach(predictor.module, Path(adapter))
+        if gradient_checkpointing:
+            predictor.checkpoint_gradients()
+        predictor.eval()
+        return predictor.to(self.device) if self.device_map is None else predictor
+
+
+def require_whole(folder: Path, report: Mapping[str, Any]) -> None:
+    """InputError if transformers reports anything that was missing, left over or of another shape."""
+    if problems := {key: value for key, value in report.items() if value}:
+        raise InputError(f"{folder} was not loaded as it is: {problems}")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers' bars and warnings: whatever they could say is an error here."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _check(folder: Path, module: PreTrainedModel) -> None:
+    for name, parameter in module.named_parameters():
+        if parameter.is_meta:
+            raise InputError(f"{name} would stay on the disk or the CPU beside a GPU: take a smaller type or more GPUs")
+        if not parameter.isfinite().all():
+            raise InputError(f"{folder}: {name} holds NaN or Inf in {parameter.dtype}: download the weights again")
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    for name, precision in DTYPES.items():
+        if dtype in (name, precision):
+            return precision
+    raise InputError(f"dtype={dtype!r} is not supported: choose from {', '.join(DTYPES)}")
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        target = torch.device(device)
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device={str(device)!r} cannot be used ({reason}): try device='cpu'") from None
+    return target

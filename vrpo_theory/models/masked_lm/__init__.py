@@ -1,0 +1,50 @@
+"""Any bidirectional masked language model of transformers (BERT, RoBERTa, ModernBERT, ...) as a predictor (layer 1).
+
+The package works on ids as they are given. A model trained between [CLS] and [SEP] should see them: the prompt's ids
+hold what comes before the response, its special tokens included, and the response's ids what is scored.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from vrpo_theory.models.masked_lm.checkpoint import load
+from vrpo_theory.models.masked_lm.predictor import MaskedLM
+from vrpo_theory.types import Case, PreferencePair, Response
+
+__all__ = ["MaskedLM", "case", "load"]
+
+VOCABULARY, PROMPT = 32, 3
+MASK = VOCABULARY - 1
+
+
+def case(seed: int, length: int = 8) -> Case:
+    """Two random BERTs, the policy near the reference, and two different uniform responses to a prompt of 3 tokens."""
+    rng = np.random.default_rng(8000 + seed)
+
+    def draw(tokens: int) -> tuple[int, ...]:
+        return tuple(rng.integers(MASK, size=tokens).tolist())
+
+    prompt, chosen, rejected = draw(PROMPT), draw(length), draw(length)
+    while rejected == chosen:
+        rejected = draw(length)
+    pair = PreferencePair(Response(prompt, chosen), Response(prompt, rejected), f"masked-lm-{seed}")
+    return Case(_toy(drift=0.1), _toy(drift=0.0), pair)
+
+
+def _toy(drift: float) -> MaskedLM:
+    """A BERT of two layers whose every parameter is noise, always the same, plus ``drift`` times more noise."""
+    config = BertConfig(
+        vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):  # initial values, all replaced
+        module = BertForMaskedLM(config)
+    rng = np.random.default_rng(8999)
+    for name, parameter in module.named_parameters():
+        noise, more = rng.standard_normal((2, *parameter.shape))
+        value = 0.3 * noise + drift * more + (1 if name.endswith("LayerNorm.weight") else 0)
+        parameter.data = torch.tensor(value, dtype=torch.float32)
+    return MaskedLM(module, MASK)

@@ -1,0 +1,49 @@
+"""Which parameters of a model are differentiated (layer 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from vrpo_theory.errors import InputError
+
+
+def select_parameters(model: Any, parameters: str) -> list[Any]:
+    """The parameters whose gradient is studied.
+
+    Parameters
+    ----------
+    parameters : {"full", "up-proj"}
+        All parameters of the model, or the up-projection of its first block (the paper's proxy, 2505.19223v2, D.5).
+
+    Raises
+    ------
+    InputError
+        If the model has no such parameters, or stands for a store that holds none.
+    """
+    if not hasattr(model, "parameters"):
+        raise InputError("gradients need the model itself, a sample store holds none: give --policy DIR")
+    if parameters == "full":
+        return list(model.parameters())
+    if parameters == "up-proj" and hasattr(model, "proxy_parameters"):
+        return list(model.proxy_parameters())
+    raise InputError(
+        f"no gradient {parameters!r} for {type(model).__name__}: use 'full', or 'up-proj' with a transformer"
+    )
+
+
+@contextmanager
+def differentiating(model: Any, chosen: Sequence[Any]) -> Iterator[None]:
+    """Differentiate in the chosen parameters alone, and leave the model's flags and gradients as they were."""
+    before = [(p, p.requires_grad, p.grad) for p in model.parameters()]
+    keep = {id(p) for p in chosen}
+    try:
+        for p, _, _ in before:
+            p.requires_grad_(id(p) in keep)
+            p.grad = None
+        yield
+    finally:
+        for p, flag, grad in before:
+            p.requires_grad_(flag)
+            p.grad = grad

@@ -1,0 +1,6 @@
+"""Evaluations on disk: append-only, resumable, verified, one file a rank (layer 3; imports nothing above layer 0)."""
+
+from vrpo_theory.sampling.store.recorded import Recorded
+from vrpo_theory.sampling.store.samples import SampleStore
+
+__all__ = ["Recorded", "SampleStore"]
