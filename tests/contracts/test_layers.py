@@ -13,7 +13,7 @@ ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
     {"types", "randomness", "numerics", "errors", "files", "_registry"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
-    {"batching", "elbo", "functionals", "parameters", "preference"},
+    {"batching", "convolution", "elbo", "functionals", "parameters", "preference"},
     {"exact", "sampling"},
     {"auditing", "planning", "plotting", "sharpness", "training"},
     {"reproduce", "scoring", "inputs", "console", "cli"},

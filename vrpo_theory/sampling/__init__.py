@@ -1,6 +1,19 @@
 """Monte Carlo with standard errors, from addressed draws (layer 3)."""
 
 from vrpo_theory.sampling.gradients import gradient_variance
+from vrpo_theory.sampling.pool import Pool, draw_pools
 from vrpo_theory.sampling.scores import ScoreEstimate, estimate_scores, nested_moments, replicate
+from vrpo_theory.sampling.sketches import GradientPool, draw_gradient_pool, sketch
 
-__all__ = ["ScoreEstimate", "estimate_scores", "gradient_variance", "nested_moments", "replicate"]
+__all__ = [
+    "GradientPool",
+    "Pool",
+    "ScoreEstimate",
+    "draw_gradient_pool",
+    "draw_pools",
+    "estimate_scores",
+    "gradient_variance",
+    "nested_moments",
+    "replicate",
+    "sketch",
+]

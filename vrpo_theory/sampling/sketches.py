@@ -1,0 +1,165 @@
+"""Gradients without holding them: count sketches, whose squared lengths are unbiased (layer 3).
+
+Every coordinate goes to one of ``size`` cells with a random sign. Sketching is linear and keeps squared lengths on
+average, E||sketch||^2 = ||g||^2, so variances of gradients are estimated from their sketches, whatever the number of
+parameters (Charikar, Chen and Farach-Colton 2002).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vrpo_theory import batching, functionals
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.numerics import sigmoid, total
+from vrpo_theory.parameters import differentiating, select_parameters
+from vrpo_theory.randomness import Address
+from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
+from vrpo_theory.types import SIDES, Budget, Case, Side
+from vrpo_theory.weightings.plain import PLAIN
+
+Array = NDArray[np.float64]
+
+SIZE = 2**12
+"""Cells: a squared length is off by 1 part in sqrt(SIZE / 2) = 45."""
+CHUNK = 2**24
+"""Coordinates whose cells and signs exist at one time."""
+DRAWS = 256
+"""Estimates that are put together from a pool to see how their gradients vary."""
+
+
+def sketch(parts: Iterable[Any], size: int = SIZE, seed: int = 0) -> Array:
+    """Count sketch, (size,), of a vector given as tensors in a fixed order.
+
+    Cells and signs depend on ``seed``, the place of the tensor and its device's generator.
+    """
+    import torch
+
+    out = None
+    for place, part in enumerate(parts):
+        flat = part.detach().reshape(-1)
+        out = torch.zeros(size, dtype=torch.float64, device=flat.device) if out is None else out.to(flat.device)
+        key = hashlib.blake2b(f"sketch {seed} {place}".encode(), digest_size=7).digest()
+        generator = torch.Generator(flat.device).manual_seed(int.from_bytes(key))
+        for chunk in flat.split(CHUNK):
+            cell = torch.randint(2 * size, (len(chunk),), generator=generator, device=flat.device)
+            out.index_add_(0, cell // 2, chunk.double() * (1 - 2 * (cell % 2)))
+    if out is None:
+        raise ValueError("nothing to sketch: no parameter is selected")
+    return out.cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class GradientPool:
+    """Sketched gradients beside a pool of terms.
+
+    Parameters
+    ----------
+    pool : Pool
+    sketches : by side, (T, K, size) float
+        Of the gradient of (L/l) S under the policy, mask by mask.
+    """
+
+    pool: Pool
+    sketches: Mapping[Side, Array]
+
+    def score_gradient_variance(self, budget: Budget, beta: float) -> float:
+        """tr V grad s_hat = beta^2 times Lemma 5 (ii), both responses; unbiased."""
+        return beta**2 * total([_variance(values, budget) for values in self.sketches.values()])
+
+    def loss_gradient_variance(
+        self, budget: Budget, coupling: Coupling, beta: float, *, seed: int, estimator: str = "plug-in"
+    ) -> float:
+        """tr V of the plug-in or leave-one-out gradient of the loss, over draws from the pool.
+
+        Scaled, as `Pool.losses`, by the ratio of the unbiased variance of grad s_hat to the pool's own.
+        """
+        rows = [self._draw(budget, coupling, beta, estimator, seed, repeat) for repeat in range(DRAWS)]
+        spread = np.array(rows) - np.mean(rows, axis=0)
+        own = beta**2 * total([_own_variance(values, budget) for values in self.sketches.values()])
+        scale = self.score_gradient_variance(budget, beta) / max(own, 1e-300)
+        return scale * float(np.sum(spread**2)) / (DRAWS - 1)
+
+    def _draw(self, budget: Budget, coupling: Coupling, beta: float, estimator: str, seed: int, repeat: int) -> Array:
+        """The gradient of one estimate that is put together from the pool, (size,)."""
+        score, gradient = np.zeros(budget.n_t), 0.0
+        for k, contrast in enumerate(coupling.contrasts):
+            steps, masks = self._picked(budget, seed, repeat, k)
+            score = score + beta * self.pool.values(contrast)[steps, masks].mean(1)
+            sign = contrast.coefficient("policy")
+            if sign:
+                gradient = gradient + beta * sign * self.sketches[contrast.side][steps, masks].mean(1)
+        slopes = functionals.slopes(estimator, lambda x: -sigmoid(-x), score)
+        return slopes @ gradient / budget.n_t
+
+    def _picked(self, budget: Budget, seed: int, repeat: int, contrast: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Timesteps (n_t, 1) and masks (n_t, n_yt) of one contrast."""
+        steps, masks = self.pool.budget.n_t, self.pool.budget.n_yt
+        stream = Address(seed, f"pool {contrast}", budget.n_t, budget.n_yt, b"", repeat).uniforms()
+        step = np.floor(stream.level(budget.n_t, 1) * steps).astype(int)
+        return step, np.floor(stream.mask(budget.n_t, budget.n_yt) * masks).astype(int)
+
+
+def draw_gradient_pool(
+    case: Case, pool: Pool, *, parameters: str = "full", seed: int, size: int = SIZE, steps: int | None = None
+) -> GradientPool:
+    """Sketch the gradient of every mask of a pool, one backward pass each.
+
+    Parameters
+    ----------
+    pool : Pool
+        Of this case, from `draw_pools` at the same seed.
+    parameters : {"full", "up-proj"}
+    steps : int, optional
+        Use the pool's first so many timesteps.
+
+    Raises
+    ------
+    InputError
+        If the model has no such parameters.
+    """
+    kept = Pool({side: terms[:steps] for side, terms in pool.terms.items()})
+    draws = SHARED.draw(case.pair, IidCount(), pool.budget, seed=seed, repeat=REPEAT)
+    chosen = select_parameters(case.policy, parameters)
+    out: dict[Side, Array] = {}
+    with differentiating(case.policy, chosen):
+        for side, draw in zip(SIDES, draws, strict=True):
+            n = kept.budget.n
+            weights = pool.budget.n * PLAIN.weights(draw.masks)[:n]
+            rows = [
+                _sketched(case.policy, chosen, (draw.response, draw.masks.mask[[k]]), weights[[k]], size, seed)
+                for k in range(n)
+            ]
+            out[side] = np.array(rows).reshape(kept.budget.n_t, kept.budget.n_yt, size)
+    return GradientPool(kept, out)
+
+
+def _sketched(
+    model: Any, chosen: Sequence[Any], request: batching.Request, weights: Array, size: int, seed: int
+) -> Array:
+    import torch
+
+    log_prob = model.log_prob(*batching.collate([request], model))
+    spread = torch.from_numpy(batching.spread([request], [weights])).to(log_prob.device)
+    return sketch(torch.autograd.grad((log_prob.double() * spread).sum(), list(chosen)), size, seed)
+
+
+def _variance(values: Array, budget: Budget) -> float:
+    """Lemma 5 (ii) from sketches (T, K, size): nested analysis of variance, coordinate by coordinate."""
+    masks = values.shape[1]
+    within = float(values.var(axis=1, ddof=1).mean(0).sum())
+    between = float(values.mean(1).var(axis=0, ddof=1).sum())
+    return (between - within / masks) / budget.n_t + within / budget.n
+
+
+def _own_variance(values: Array, budget: Budget) -> float:
+    """The same for draws from the pool with replacement."""
+    within = float(values.var(axis=1).mean(0).sum())
+    return float(values.mean(1).var(axis=0).sum()) / budget.n_t + within / budget.n
