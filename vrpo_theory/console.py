@@ -1,6 +1,7 @@
 """How commands end: one line of error, and the exit codes of the project (layer 5).
 
-0 ok; 1 runtime; 2 usage or bad input; 3 a check failed; 130 or 143 interrupted.
+0 ok; 1 runtime; 2 usage or bad input; 3 a check failed or an estimator was rejected; 4 undecided; 130 or 143
+interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import FrameType
 
 import typer
 
-from vrpo_theory.errors import CheckError, InputError
+from vrpo_theory.errors import CheckError, InputError, UndecidedError
 
 
 class _Terminated(BaseException):
@@ -34,6 +35,8 @@ def exit_codes(resume: str = "run the same command again") -> Iterator[None]:
         _leave(str(error), 2)
     except CheckError as error:
         _leave(str(error), 3)
+    except UndecidedError as error:
+        _leave(str(error), 4)
     except KeyboardInterrupt:
         _leave(f"interrupted; to resume: {resume}", 130)
     except _Terminated:

@@ -7,3 +7,7 @@ class InputError(ValueError):
 
 class CheckError(RuntimeError):
     """A recomputed result differs from the stored one, or an estimator was rejected (exit code 3)."""
+
+
+class UndecidedError(RuntimeError):
+    """The budget ended before the evidence sufficed for either verdict (exit code 4)."""

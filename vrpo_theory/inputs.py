@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vrpo_theory.console import say
 from vrpo_theory.errors import InputError
-from vrpo_theory.types import Case
+from vrpo_theory.types import Case, PreferencePair
 
 
-def read_cases(
-    policy: str | Path | None,
-    reference: str | Path | None,
-    pairs: Path | None,
-    *,
-    limit: int | None = None,
-    truncate: bool = False,
-    append_eot: bool = True,
-    adapter: str | Path | None = None,
-    **options: Any,
-) -> list[Case]:
-    """Load two checkpoints and the pairs to hold them against.
+@dataclass(frozen=True)
+class Sources:
+    """Where cases come from.
 
     Parameters
     ----------
@@ -33,40 +26,76 @@ def read_cases(
         As in `vrpo_theory.read_pairs`.
     adapter : path, optional
         Folder of a LoRA adapter for the policy.
-    options
+    options : mapping
         For both models: device, dtype, device_map, attn_implementation, gradient_checkpointing.
+    """
+
+    policy: str | Path | None = None
+    reference: str | Path | None = None
+    pairs: Path | None = None
+    limit: int | None = None
+    truncate: bool = False
+    append_eot: bool = True
+    adapter: str | Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def given(self) -> bool:
+        """Whether any of the three is named."""
+        return any((self.policy, self.reference, self.pairs))
+
+    @property
+    def label(self) -> str:
+        """The policy's name in tables."""
+        return Path(str(self.policy)).name
+
+
+def numbers(text: str, count: int, option: str) -> tuple[int, ...]:
+    """Positive integers from "12,4"; InputError for anything else."""
+    parts = text.split(",")
+    if len(parts) != count or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise InputError(f"{option} {text!r} is not {count} positive integers: write them as in 12,4")
+    return tuple(int(part) for part in parts)
+
+
+def read_cases(sources: Sources) -> list[Case]:
+    """Load two checkpoints and the pairs to hold them against.
 
     Raises
     ------
     InputError
         If one of the three is missing, or any of them is malformed.
     """
-    given = {"--policy": policy, "--reference": reference, "--pairs": pairs}
-    missing = [name for name, value in given.items() if value is None]
+    policy, reference, pairs = sources.policy, sources.reference, sources.pairs
+    missing = [f"--{name}" for name in ("policy", "reference", "pairs") if getattr(sources, name) is None]
     if policy is None or reference is None or pairs is None:
         raise InputError(f"missing {', '.join(missing)}: --policy DIR --reference DIR --pairs FILE.jsonl go together")
-    from vrpo_theory.data import load_tokenizer, read_pairs
     from vrpo_theory.models._folder import local_folder
     from vrpo_theory.models._loading import load_model
 
     if not pairs.is_file():
         raise InputError(f"{pairs}: no such file; --pairs takes a JSON Lines file of preference pairs")
     folder = local_folder(policy)
-    ours, theirs = load_model(folder, adapter=adapter, **options), load_model(reference, **options)
+    ours = load_model(folder, adapter=sources.adapter, **sources.options)
+    theirs = load_model(reference, **sources.options)
     _require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
-    rows = read_pairs(
-        pairs,
+    bounds = {"mask_token_id": ours.mask_token_id, "max_length": min(ours.max_length, theirs.max_length)}
+    return [Case(ours, theirs, pair) for pair in _pairs(sources, pairs, folder, vocabulary=ours.vocabulary, **bounds)]
+
+
+def _pairs(sources: Sources, path: Path, folder: Path, **bounds: int) -> list[PreferencePair]:
+    from vrpo_theory.data import load_tokenizer, read_pairs
+
+    return read_pairs(
+        path,
         tokenizer=lambda: load_tokenizer(folder),
-        vocabulary=ours.vocabulary,
-        mask_token_id=ours.mask_token_id,
-        max_length=min(ours.max_length, theirs.max_length),
-        limit=limit,
-        truncate=truncate,
-        append_eot=append_eot,
+        limit=sources.limit,
+        truncate=sources.truncate,
+        append_eot=sources.append_eot,
+        **bounds,
     )
-    return [Case(ours, theirs, pair) for pair in rows]
 
 
 def _require_same_words(policy: Any, reference: Any) -> None:

@@ -53,9 +53,10 @@ def curves(
 
 def dots(axes: Axes, series: Mapping[str, Mapping[str, float]], *, title: str, xlabel: str) -> None:
     """One named line a value, a colour a series, with a rule at 1."""
-    names = [name for values in series.values() for name in values]
+    names = list(dict.fromkeys(name for values in series.values() for name in values))
     for k, (label, values) in enumerate(series.items()):
-        axes.plot(list(values.values()), list(values), "o", label=label, color=COLOURS[k % len(COLOURS)])
+        places = [names.index(name) for name in values]
+        axes.plot(list(values.values()), places, "o", label=label, color=COLOURS[k % len(COLOURS)])
     axes.axvline(1.0, color=COLOURS[2], linewidth=1)
     axes.set(title=title, xlabel=xlabel)
     axes.set_yticks(range(len(names)), names, fontsize="x-small")

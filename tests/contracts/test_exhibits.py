@@ -10,7 +10,7 @@ from vrpo_theory import EXHIBITS, STATEMENTS
 from vrpo_theory.reproduce import Context
 
 ROOT = Path(__file__).parents[2]
-METHODS = {"exact", "mc", "paper"}
+METHODS = {"exact", "mc", "pooled", "paper"}
 VERDICTS = {"agrees", "differs", "inconclusive", "order holds", "order fails", None}
 SMALL = Context(repeats=3, limit=2)
 

@@ -160,15 +160,106 @@ def test_reproduce_writes_checks_and_detects_a_difference(tmp_path):
     assert reproduce(tmp_path, "--check").exit_code == 2
 
 
-def test_real_checkpoints_and_pairs(pairs, tmp_path):
-    """Two pairs, one too long for exact: so Monte Carlo, the proxy gradient, and no claim about the bias."""
-    result = reproduce(tmp_path / "out", *checkpoints(pairs), "--json")
+@pytest.mark.parametrize(
+    ("protocol", "methods"),
+    [("auto", {"pooled", "paper"}), ("paper", {"mc", "paper"}), ("both", {"mc", "pooled", "paper"})],
+)
+def test_real_checkpoints_and_pairs(pairs, tmp_path, protocol, methods):
+    """Two pairs, one too long for exact: pooled by default, or the paper's repeats; the proxy gradient."""
+    options = ("--protocol", protocol, "--pool", "4,2", "--json")
+    result = reproduce(tmp_path / "out", *checkpoints(pairs), *options)
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["exhibits"]["table3"]["cells"]
     assert {c["column"]["model"] for c in cells} == {"policy"}
-    assert {c["method"] for c in cells} == {"mc", "paper"}
+    assert {c["method"] for c in cells} == methods
     gradient = [c for c in cells if c["row"] == "var_gradient"]
     assert all(c["value"] > 0 and "up-projection" in c["note"] and c["n_pairs"] == 2 for c in gradient)
+    bias = [c for c in cells if c["row"] == "bias_loss"]
+    assert all((c["value"] is None) == (c["method"] == "mc") for c in bias)
+
+
+@pytest.mark.parametrize("pool", ["12", "a,b", "0,2", "3,2,1"])
+def test_bad_pools_are_refused(pairs, tmp_path, pool):
+    result = reproduce(tmp_path, *checkpoints(pairs), "--pool", pool)
+    assert result.exit_code == 2
+    assert "as in 12,4" in result.stderr
+
+
+def test_a_recorded_run_is_repeated_without_models(pairs, tmp_path):
+    """The same numbers from the store alone, gradients left out; what was not recorded is an error that says so."""
+    store, options = tmp_path / "store", ("--pool", "4,2", "--gradient", "none", "--json")
+    first = reproduce(tmp_path / "a", *checkpoints(pairs), *options, "--store", store)
+    assert first.exit_code == 0, first.output
+    again = reproduce(tmp_path / "b", *checkpoints(pairs), *options, "--store", store)
+    alone = vrpo("reproduce", "table3", "--out", tmp_path / "c", *options, "--from-store", store)
+    assert alone.exit_code == 0, alone.output
+    cells = [json.loads(r.stdout)["exhibits"]["table3"]["cells"] for r in (first, again, alone)]
+    assert cells[0] == cells[1] == cells[2]
+    more = vrpo("reproduce", "table3", "--out", tmp_path / "d", *options, "--from-store", store, "--seed", 1)
+    assert more.exit_code == 2
+    assert "evaluations" in more.stderr
+    other = reproduce(tmp_path / "e", *checkpoints(pairs), *options, "--store", store, "--seed", 1)
+    assert other.exit_code == 2
+    assert "seed: 0 there, 1 here" in other.stderr
+
+
+def test_a_store_needs_checkpoints(tmp_path):
+    result = reproduce(tmp_path, "--store", tmp_path / "store")
+    assert result.exit_code == 2
+    assert "--policy" in result.stderr
+
+
+def test_scores_are_recorded_and_designs_chosen(pairs, tmp_path):
+    options = ("--method", "mc", "--n-t", 4, "--design", "power_strata(power=2.0)", "--weighting", "two_way")
+    args = ("score", *checkpoints(pairs), *options, "--groups", 3, "--json", "--store", tmp_path / "s")
+    first, second = vrpo(*args), vrpo(*args)
+    assert first.exit_code == 0, first.output
+    one, two = (json.loads(r.stdout) for r in (first, second))
+    assert one["pairs"] == two["pairs"]
+    assert all(p["stderr"] > 0 for p in one["pairs"])
+    assert one["provenance"]["sampler"]["weighting"] == "two_way(rho=1.0, slope=True)"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--design", "no_such"), "choose from"),
+        (("--design", "balanced", "--weighting", "cross_fitted"), "biased on balanced"),
+        (("--design", "strata(1)"), "NAME"),
+        (("--weighting", "two_way(rho=-1)"), "rho must be positive"),
+        (("--design", "coupled"), "n_t odd"),
+    ],
+)
+def test_samplers_that_do_not_exist_are_bad_input(pairs, options, reason):
+    result = vrpo("score", *checkpoints(pairs), "--method", "mc", *options)
+    assert result.exit_code == 2
+    assert reason in result.stderr
+
+
+def test_a_plan_names_what_to_run(pairs):
+    result = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--budget", 8, "--gradient", "up-proj", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    best = document["recommended"]
+    assert best["var_score"] <= document["vrpo"]["var_score"]
+    assert best["n_t"] * best["n_yt"] <= 8
+    assert document["var_gradient"] > 0
+    assert document["ranking"] == sorted(document["ranking"], key=lambda r: r["var_score"])
+    options = ("--design", best["design"], "--weighting", best["weighting"], "--n-t", best["n_t"], "--groups", 2)
+    shared = () if best["shared"] else ("--no-shared",)
+    run = vrpo("score", *checkpoints(pairs), "--method", "mc", *options, "--n-yt", best["n_yt"], *shared)
+    assert run.exit_code == 0, run.output
+    told = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--target-stderr", 0.2)
+    assert "vrpo score --n-t" in told.stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--budget", 8, "--target-bias", 0.1), ("--budget", 0.5), ("--budget", 8, "--cost", "1"),
+     ("--budget", 8, "--cost", "-1,1"), ("--target-stderr", 1e-12)],
+)  # fmt: skip
+def test_plans_that_cannot_be_made_are_bad_input(pairs, options):
+    assert vrpo("plan", *checkpoints(pairs), "--pilot", 8, *options).exit_code == 2
 
 
 def test_disk_full_keeps_the_old_table(tmp_path, monkeypatch):

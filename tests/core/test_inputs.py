@@ -13,7 +13,7 @@ import vrpo_theory
 from vrpo_theory.cli import app
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import tabulate, true_margin
-from vrpo_theory.inputs import read_cases
+from vrpo_theory.inputs import Sources, read_cases
 from vrpo_theory.models import _placement, masked_lm
 
 TINY = Path(vrpo_theory.__file__).parent / "models" / "llada" / "tiny"
@@ -41,7 +41,11 @@ def berts(tmp_path):
 
 
 def test_llada_is_loaded_as_llada(pairs, capsys):
-    (case,) = read_cases(TINY / "policy", TINY / "reference", pairs, dtype="float64", attn_implementation="eager")
+    (case,) = read_cases(
+        Sources(
+            TINY / "policy", TINY / "reference", pairs, options={"dtype": "float64", "attn_implementation": "eager"}
+        )
+    )
     for model in (case.policy, case.reference):
         assert type(model).__name__ == "LLaDA"
         assert str(model.dtype) == "torch.float64"
@@ -50,7 +54,7 @@ def test_llada_is_loaded_as_llada(pairs, capsys):
 
 
 def test_other_kinds_are_masked_language_models_of_transformers(berts, pairs):
-    (case,) = read_cases(berts["policy"], berts["reference"], pairs)
+    (case,) = read_cases(Sources(berts["policy"], berts["reference"], pairs))
     assert isinstance(case.policy, masked_lm.MaskedLM)
     assert case.policy.fingerprint == masked_lm.case(0).policy.fingerprint
     assert case.reference.fingerprint == masked_lm.case(0).reference.fingerprint
@@ -61,7 +65,7 @@ def test_scores_of_masked_language_models(berts, pairs):
     result = CliRunner().invoke(app, ["score", *arguments, f"--pairs={pairs}", "--json"])
     assert result.exit_code == 0, result.output
     (document,) = json.loads(result.stdout)["pairs"]
-    exact = true_margin(tabulate(read_cases(berts["policy"], berts["reference"], pairs))[0])
+    exact = true_margin(tabulate(read_cases(Sources(berts["policy"], berts["reference"], pairs)))[0])
     assert math.isclose(document["margin"], exact, rel_tol=1e-6)
 
 
@@ -76,7 +80,7 @@ def test_table_of_masked_language_models(berts, pairs, tmp_path):
 
 
 def test_one_model_in_both_roles_is_said(pairs, capsys):
-    (case,) = read_cases(TINY / "policy", TINY / "policy", pairs)
+    (case,) = read_cases(Sources(TINY / "policy", TINY / "policy", pairs))
     assert case.policy.fingerprint == case.reference.fingerprint
     (line,) = capsys.readouterr().err.splitlines()
     assert "are one model: every score is 0" in line
@@ -84,7 +88,7 @@ def test_one_model_in_both_roles_is_said(pairs, capsys):
 
 def test_policy_and_reference_of_different_kinds_are_refused(berts, pairs):
     with pytest.raises(InputError, match="vocabulary: policy has 32, reference has 259"):
-        read_cases(berts["policy"], TINY / "reference", pairs)
+        read_cases(Sources(berts["policy"], TINY / "reference", pairs))
 
 
 @pytest.mark.parametrize("short", ["policy", "reference"])
@@ -94,16 +98,16 @@ def test_the_shorter_of_the_two_lengths_counts(pairs, tmp_path, short):
     config = tmp_path / short / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"max_sequence_length": 5}))
     with pytest.raises(InputError, match="prompt of 3 and chosen of 3 tokens exceed max_length 5"):
-        read_cases(tmp_path / "policy", tmp_path / "reference", pairs)
+        read_cases(Sources(tmp_path / "policy", tmp_path / "reference", pairs))
     with pytest.warns(UserWarning, match="1 of 1 rows cut to 5 tokens: prompts lost 1 tokens"):
-        (case,) = read_cases(tmp_path / "policy", tmp_path / "reference", pairs, truncate=True)
+        (case,) = read_cases(Sources(tmp_path / "policy", tmp_path / "reference", pairs, truncate=True))
     assert case.pair.chosen.prompt == (2, 3)
 
 
 def test_pinned_hub_ids_are_read(pairs, monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **_: str(TINY / name.partition("/")[2]))
-    (case,) = read_cases(Path(f"org/policy@{COMMIT}"), f"org/reference@{COMMIT}", pairs)
-    (local,) = read_cases(TINY / "policy", TINY / "reference", pairs)
+    (case,) = read_cases(Sources(Path(f"org/policy@{COMMIT}"), f"org/reference@{COMMIT}", pairs))
+    (local,) = read_cases(Sources(TINY / "policy", TINY / "reference", pairs))
     assert case.policy.fingerprint == local.policy.fingerprint
     assert case.reference.fingerprint == local.reference.fingerprint
 
@@ -111,7 +115,7 @@ def test_pinned_hub_ids_are_read(pairs, monkeypatch):
 def test_the_adapter_is_the_policy_s(pairs, tmp_path, monkeypatch):
     attached = []
     monkeypatch.setattr(_placement, "attach", lambda *arguments: attached.append(arguments))
-    (case,) = read_cases(TINY / "policy", TINY / "reference", pairs, adapter=tmp_path)
+    (case,) = read_cases(Sources(TINY / "policy", TINY / "reference", pairs, adapter=tmp_path))
     assert attached == [(case.policy.module, tmp_path)]
 
 
@@ -119,4 +123,4 @@ def test_the_adapter_is_the_policy_s(pairs, tmp_path, monkeypatch):
 def test_the_three_go_together(pairs, missing):
     given = {"policy": TINY / "policy", "reference": TINY / "reference", "pairs": pairs} | {missing: None}
     with pytest.raises(InputError, match=f"missing --{missing}: "):
-        read_cases(**given)
+        read_cases(Sources(**given))

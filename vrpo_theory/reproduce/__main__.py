@@ -23,16 +23,24 @@ def reproduce(
         bool, typer.Option("--check", help="recompute, compare with --out; exit 3 on a difference")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if no input changed")] = False,
-    policy: Annotated[Path | None, typer.Option(help="policy checkpoint, a folder in the LLaDA format")] = None,
-    reference: Annotated[Path | None, typer.Option(help="reference checkpoint")] = None,
+    policy: Annotated[str | None, typer.Option(help="policy: a checkpoint's folder, or hub id org/name@COMMIT")] = None,
+    reference: Annotated[str | None, typer.Option(help="reference: as --policy")] = None,
     pairs: Annotated[Path | None, typer.Option(help="preference pairs, JSON Lines")] = None,
     method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
     limit: Annotated[int | None, typer.Option(min=1, help="use the first so many pairs")] = None,
+    truncate: Annotated[bool, typer.Option("--truncate", help="cut rows that are too long")] = False,
+    adapter: Annotated[Path | None, typer.Option(help="LoRA adapter of the policy")] = None,
     batch_tokens: Annotated[int, typer.Option(min=1, help="tokens a forward pass, padding included")] = 2**12,
     device: Annotated[str, typer.Option(help="where checkpoints run")] = "cpu",
+    device_map: Annotated[str | None, typer.Option(help="as accelerate takes it: auto")] = None,
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
-    gradient: Annotated[Literal["auto", "full", "up-proj"], typer.Option(help="whose gradient")] = "auto",
+    checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing", help="recompute activations")] = False,
+    gradient: Annotated[Literal["auto", "full", "up-proj", "none"], typer.Option(help="whose gradient")] = "auto",
+    protocol: Annotated[Literal["auto", "pooled", "paper", "both"], typer.Option(help="pool, or repeats")] = "auto",
+    pool: Annotated[str, typer.Option(help="timesteps, masks at each")] = "12,4",
     repeats: Annotated[int | None, typer.Option(min=3, help="Monte Carlo replications")] = None,
+    store: Annotated[Path | None, typer.Option(help="keep every evaluation here, and resume from it")] = None,
+    from_store: Annotated[Path | None, typer.Option(help="recompute from a store, without models")] = None,
 ) -> None:
     """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
     from vrpo_theory.reproduce import EXHIBITS, Context
@@ -42,13 +50,21 @@ def reproduce(
             print(f"{member.name:12s} {' '.join(member.aliases):8s} {member.title} ({member.paper_ref})")
         raise typer.Exit(0 if show_list else 2)
     with exit_codes(resume="the same command; finished exhibits are kept"):
-        from vrpo_theory.reproduce import _runner
+        from vrpo_theory.inputs import Sources, numbers
+        from vrpo_theory.reproduce import _ranks, _runner
 
+        place = _ranks.own_device(device)
+        options: dict = {"device": place, "dtype": dtype, "device_map": device_map}
+        options |= {"gradient_checkpointing": True} if checkpointing else {}
         context = Context(
             seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
-            gradient=gradient, repeats=repeats, progress=True,
+            gradient=gradient, protocol=protocol, pool=numbers(pool, 2, "--pool"), repeats=repeats,
+            progress=_ranks.rank() == 0,
         )  # fmt: skip
-        _runner.main(exhibits, context, out, policy, reference, pairs, as_json=json, check=check, fresh=fresh)
+        sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
+        _runner.main(
+            exhibits, context, out, sources, store=store, from_store=from_store, as_json=json, check=check, fresh=fresh
+        )
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -6,12 +6,15 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import vrpo_theory
+from vrpo_theory.inputs import Sources
 from vrpo_theory.reproduce.base import Cases, Context
+from vrpo_theory.types import Case
 
 ROOT = Path(vrpo_theory.__file__).parent
 PACKAGES = ("numpy", "scipy", "torch", "transformers")
@@ -31,7 +34,40 @@ def provenance(context: Context, cases: Cases) -> dict[str, Any]:
     return record | {"inputs": digest, "commit": _commit(), "machine": platform.platform()}
 
 
-OPTIONS = ("seed", "beta", "method", "limit", "batch_tokens", "device", "dtype", "gradient", "repeats", "scale")
+OPTIONS = (
+    "seed",
+    "beta",
+    "method",
+    "limit",
+    "batch_tokens",
+    "device",
+    "dtype",
+    "gradient",
+    "protocol",
+    "pool",
+    "repeats",
+    "scale",
+)
+
+
+def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> dict[str, Any]:
+    """What evaluations depend on beside models, responses and masks: the fields of a sample store."""
+    import torch
+
+    files = sorted(Path(str(sources.policy)).glob("tokenizer*.json"))
+    tokenizer = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest() if files else None
+    return {
+        "label": sources.label,
+        "code": code_digest(),
+        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "device": context.device,
+        "dtype": context.dtype,
+        "batch_tokens": context.batch_tokens,
+        "threads": torch.get_num_threads(),
+        "seed": context.seed,
+        "tokenizer": tokenizer,
+        "pairs": _pairs(cases),
+    }
 
 
 def code_digest() -> str:

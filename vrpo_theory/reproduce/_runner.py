@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 from vrpo_theory.console import say
 from vrpo_theory.errors import CheckError, InputError
 from vrpo_theory.files import write_atomically
-from vrpo_theory.inputs import read_cases
-from vrpo_theory.reproduce import _report
-from vrpo_theory.reproduce._provenance import provenance
+from vrpo_theory.inputs import Sources
+from vrpo_theory.recording import opened, replayed
+from vrpo_theory.reproduce import _ranks, _report
+from vrpo_theory.reproduce._provenance import provenance, record_fields
 from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
 
 TOLERANCE = 1e-4
@@ -41,7 +43,8 @@ def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -
         say(f"{exhibit.name}: inputs unchanged, read from {path} (--fresh recomputes)")
         return known
     document = {"cells": exhibit.documents(context), "provenance": origin}
-    _write(exhibit, document, out)
+    if _ranks.rank() == 0:
+        _write(exhibit, document, out)
     return document
 
 
@@ -97,34 +100,47 @@ def main(
     names: Sequence[str],
     context: Context,
     out: Path,
-    policy: Path | None,
-    reference: Path | None,
-    pairs: Path | None,
+    sources: Sources,
     *,
-    as_json: bool,
-    check: bool,
-    fresh: bool,
+    store: Path | None = None,
+    from_store: Path | None = None,
+    as_json: bool = False,
+    check: bool = False,
+    fresh: bool = False,
 ) -> None:
     """Run or check the named exhibits and print them, as tables or as one JSON document."""
     chosen = find(names)
-    if policy or reference or pairs:
-        context = _with_models(context, chosen, policy, reference, pairs)
-    documents = {}
+    with _on(context, chosen, sources, store, from_store) as ready:
+        documents = {
+            exhibit.name: check_against(exhibit, ready, out) if check else run(exhibit, ready, out, fresh=fresh)
+            for exhibit in chosen
+        }
+    if _ranks.rank() > 0:
+        return
     for exhibit in chosen:
-        done = check_against(exhibit, context, out) if check else run(exhibit, context, out, fresh=fresh)
-        documents[exhibit.name] = done
         if not as_json:
-            _report.show(exhibit, done)
+            _report.show(exhibit, documents[exhibit.name])
     if as_json:
         print(json.dumps({"exhibits": documents}, allow_nan=False))
 
 
-def _with_models(
-    context: Context, chosen: Sequence[Exhibit], policy: Path | None, reference: Path | None, pairs: Path | None
-) -> Context:
-    """The context on the user's checkpoints and pairs."""
+@contextmanager
+def _on(
+    context: Context, chosen: Sequence[Exhibit], sources: Sources, store: Path | None, from_store: Path | None
+) -> Iterator[Context]:
+    """The context on toys, on the user's checkpoints and pairs, or on a record of them."""
+    if not (sources.given or from_store):
+        if store:
+            raise InputError("--store keeps evaluations of checkpoints: give --policy, --reference and --pairs too")
+        yield context
+        return
     toy_only = [e.name for e in chosen if "real" not in e.scales]
     if toy_only:
-        raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference and --pairs")
-    cases = read_cases(policy, reference, pairs, limit=context.limit, device=context.device, dtype=context.dtype)
-    return replace(context, cases={str(policy and policy.name): cases}, scale="real")
+        raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference, --pairs and --from-store")
+    context = replace(context, scale="real")
+    if from_store:
+        with replayed(from_store) as (cases, manifest):
+            yield replace(context, cases={manifest["label"]: cases[: context.limit]}, gradient="none")
+        return
+    with opened(sources, store, lambda cases: record_fields(context, sources, cases), _ranks.rank()) as cases:
+        yield replace(context, cases={sources.label: cases})

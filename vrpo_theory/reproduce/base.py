@@ -37,7 +37,7 @@ class Cell:
         Over pairs; a 95% bootstrap interval of the mean; None for one pair.
     n, n_pairs : int or None
         Replications and pairs behind the value.
-    method : {"exact", "mc", "paper"}
+    method : {"exact", "mc", "pooled", "paper"}
     predicted : float or None
         What a statement says that a Monte Carlo value should be.
     paper : float or None
@@ -87,8 +87,13 @@ class Context:
         Most tokens a forward pass, padding included.
     device, dtype : str
         Of models that are loaded from folders.
-    gradient : {"auto", "full", "up-proj"}
+    gradient : {"auto", "full", "up-proj", "none"}
         Whose gradient is studied; ``auto`` takes all parameters of toys, the up-projection of loaded checkpoints.
+    protocol : {"auto", "pooled", "paper", "both"}
+        How the ablation is sampled: one pool for all configurations, or the paper's repeats of each; ``auto`` repeats
+        on toys, and pools on loaded checkpoints.
+    pool : (int, int)
+        Timesteps, and masks at each, of a pool.
     repeats : int or None
         Monte Carlo replications; None leaves the choice to the exhibit.
     scale : {"toy", "real"}
@@ -106,6 +111,8 @@ class Context:
     device: str = "cpu"
     dtype: str = "float32"
     gradient: str = "auto"
+    protocol: str = "auto"
+    pool: tuple[int, ...] = (12, 4)
     repeats: int | None = None
     scale: str = "toy"
     progress: bool = False

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from vrpo_theory.reproduce._ablation import Configuration, Measured
 
-UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_gradient": "squared norm"}
+UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_gradient": "squared norm",
+         "var_gradient_loo": "squared norm"}  # fmt: skip
 MEASURED = ("var_score", "var_loss", "var_gradient")
 """Rows of the printed table that need no training."""
 CERTAIN = 3.0
@@ -26,12 +27,12 @@ CERTAIN = 3.0
 
 def compute(context: Context) -> list[Cell]:
     """Per model: the measured rows, each with its ratios to base; then the rows that need training."""
-    from vrpo_theory.reproduce import _ablation
+    from vrpo_theory.reproduce import _ablation, _ranks
 
     printed = [_ablation.Configuration(c["n_t"], c["n_yt"], c["shared"]) for c in _ablation_table()["configurations"]]
     cells = []
     for model, cases in context.cases.items():
-        for measured in _ablation.rows(cases, printed, context):
+        for measured in _ranks.gathered(lambda part: _ablation.rows(part, printed, context), cases):
             cells += _row(measured, model, context)
         cells += _training_rows(printed, model)
     return cells
@@ -56,9 +57,11 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
             "column": _column(model, c),
             "n": measured.n,
             "method": measured.method,
-            "note": measured.note,
+            "note": measured.remark,
         }
         summary: dict[str, Any] = over_pairs(estimates, context.seed) if estimates else {"value": None}
+        expected = measured.predicted.get(c)
+        summary["predicted"] = sum(expected) / len(expected) if expected else None
         if printed is not None:
             ratio = ratio_of_means(estimates, base, context.seed)
             verdict = _order(ratio, printed[k], printed[0])
@@ -66,7 +69,6 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
                 Cell(f"{measured.row}_ratio", **ratio, paper=printed[k] / printed[0], verdict=verdict, **about)
             )
             summary["paper"] = printed[k]
-        summary["predicted"] = (measured.predicted or {}).get(c)
         values.append(Cell(measured.row, **summary, unit=UNITS[measured.row], **about))
     return values + ratios
 

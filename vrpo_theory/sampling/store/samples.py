@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -89,6 +90,11 @@ class SampleStore:
             files = [_opened(stack, path) for path in paths]
             verify(files, None if manifest is None else _manifest.encode(manifest), free)
             return cls(folder, files, None, stack.pop_all())
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the numbers depend on, as it was given when the store was made."""
+        return {name: json.loads(value) for name, value in self._files[0].manifest().items()}
 
     def recall(
         self, model: str, response: Response, masks: NDArray[np.bool_]
