@@ -6,7 +6,7 @@ Layers; a module imports only downwards, or inside its own folder:
 1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
 2. ``elbo`` (the one formula) and ``preference`` (score, loss, gradient).
 3. ``exact`` (enumeration, exact variance) and ``sampling`` (Monte Carlo).
-4. ``sharpness`` and ``plotting``.
+4. ``sharpness``, ``auditing`` and ``plotting``.
 5. ``reproduce`` (tables and figures), ``scoring``, ``inputs``, ``console``, ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.
@@ -18,6 +18,7 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "vrpo_theory.auditing": ("audit",),
     "vrpo_theory.types": (
         "Budget", "Case", "Estimate", "Masks", "Moments", "PreferencePair", "Profile", "Response",
     ),

@@ -1,0 +1,13 @@
+"""Hold anybody's ELBO estimator against exact values (layer 4).
+
+``audit`` calls an estimator on toys whose ELBO is known, until sequential bounds decide; `diagnosis` names the mistake.
+``zoo`` holds right and wrong estimators, each with the verdict it must get.
+"""
+
+from vrpo_theory.auditing.cells import Cell
+from vrpo_theory.auditing.diagnosis import Finding
+from vrpo_theory.auditing.estimator import EstimatorError, load, source_digest
+from vrpo_theory.auditing.report import Audit
+from vrpo_theory.auditing.runner import audit
+
+__all__ = ["Audit", "Cell", "EstimatorError", "Finding", "audit", "load", "source_digest"]

@@ -1,0 +1,162 @@
+"""What an audit found, for people and for machines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory.auditing.cells import Cell
+from vrpo_theory.auditing.diagnosis import Finding, tail_index
+from vrpo_theory.auditing.generators import GeneratorUse
+from vrpo_theory.errors import CheckError, UndecidedError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Result of `vrpo_theory.audit`.
+
+    Parameters
+    ----------
+    cells : tuple of Cell
+        What was seen at every toy, length, n and batch size.
+    generator : GeneratorUse
+    findings : tuple of Finding
+        What seems wrong, by name; what explains the verdict first.
+    """
+
+    cells: tuple[Cell, ...]
+    generator: GeneratorUse
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> str:
+        """ "rejected" (some bias is not 0), "accepted" (every bias is within the margin) or "undecided"."""
+        verdicts = {cell.verdict for cell in self.cells}
+        return next(v for v in ("rejected", "undecided", "accepted") if v in verdicts)
+
+    @property
+    def mistake(self) -> str | None:
+        """Name of the likely mistake; None if there is none, or none of the known ones fits."""
+        return self.findings[0].name if self.findings else None
+
+    @property
+    def forwards(self) -> int:
+        """Forward rows that the estimator used in all."""
+        return sum(cell.rows for cell in self.cells)
+
+    @property
+    def reason(self) -> str:
+        """One line for the verdict."""
+        if self.verdict == "accepted":
+            margin = self.cells[0].rules.margin
+            return f"the bias is at most {margin:g} nats a token in all {len(self.cells)} cells"
+        chosen = [c for c in self.cells if c.verdict == self.verdict]
+        if self.verdict == "rejected":
+            first = chosen[0]
+            low, high = first.interval()
+            return (
+                f"{first.reason} by {abs(first.bias.value):.3g} nats (bias in [{low:.3g}, {high:.3g}]) on "
+                f"{_place(first)}; {len(chosen)} cells rejected"
+            )
+        whys = {c.reason: sum(x.reason == c.reason for x in chosen) for c in chosen}
+        text = "; ".join(f"{why} in {count} of {len(self.cells)} cells" for why, count in whys.items())
+        index = tail_index(self.cells)
+        return text + (f": heavy tails, infinite variance suspected (tail index {index[0]:.2f})" if index else "")
+
+    def raise_for_verdict(self) -> None:
+        """Nothing if accepted.
+
+        Raises
+        ------
+        CheckError
+            If rejected.
+        UndecidedError
+            If undecided.
+        """
+        if self.verdict == "rejected":
+            likely = self.mistake or "none of the known ones"
+            raise CheckError(f"rejected: {self.reason}; likely mistake: {likely}")
+        if self.verdict == "undecided":
+            raise UndecidedError(f"undecided: {self.reason}")
+
+    def document(self) -> dict[str, Any]:
+        """The audit as JSON: bounds that do not exist are null."""
+        return {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "mistake": self.mistake,
+            "findings": [asdict(f) for f in self.findings],
+            "cells": [_cell(c) for c in self.cells],
+            "generator": asdict(self.generator),
+            "forwards": self.forwards,
+        }
+
+    def table(self) -> Table:
+        """A row a cell."""
+        from rich import box
+        from rich.table import Table
+
+        names = ("toy", "L", "n", "b", "verdict", "bias", "interval", "calls", "rows", "var.", "se^2")
+        title = "b: batch size; bias in nats; rows a call; variance over VRPO's; squared standard error over variance"
+        table = Table(*names, title=title, box=box.SIMPLE, padding=0)
+        for cell in self.cells:
+            table.add_row(*_row(cell))
+        return table
+
+
+def _place(cell: Cell) -> str:
+    batch = "" if cell.batch_size is None else f", batch size {cell.batch_size}"
+    return f"the {cell.toy.name} toy (L = {cell.toy.length}, n = {cell.n}{batch})"
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    called = bool(cell.values)
+    variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
+    return {
+        "toy": cell.toy.name,
+        "length": cell.toy.length,
+        "n": cell.n,
+        "batch_size": cell.batch_size,
+        "verdict": cell.verdict,
+        "reason": cell.reason,
+        "exact": cell.toy.elbo,
+        "bias": cell.bias.value if called else None,
+        "stderr": cell.bias.stderr if called else None,
+        "interval": [_finite(x) for x in cell.interval()] if called else [None, None],
+        "calls": len(cell.values),
+        "forwards": cell.rows,
+        "variance_ratio": None if variance is None else {"value": variance.value, "stderr": variance.stderr},
+        "stderr_ratio": None if stderr is None else {"value": stderr.value, "interval": list(_log_interval(stderr))},
+        "below_range": cell.evidence.below,
+        "above_range": cell.evidence.above,
+        "counts": cell.counts().tolist(),
+    }
+
+
+def _log_interval(ratio: Any) -> tuple[float | None, float | None]:
+    """95% by the normal law of the logarithm."""
+    if ratio.stderr is None:
+        return None, None
+    return ratio.value * math.exp(-1.96 * ratio.stderr), ratio.value * math.exp(1.96 * ratio.stderr)
+
+
+def _row(cell: Cell) -> Iterator[str]:
+    yield from (cell.toy.name, str(cell.toy.length), str(cell.n), str(cell.batch_size or "-"))
+    yield cell.reason if cell.verdict == "rejected" else cell.verdict
+    if not cell.values:
+        yield from ("-", "-", "0", "-", "-", "-")
+        return
+    low, high = cell.interval()
+    yield from (f"{cell.bias.value:+.3f}", f"[{low:+.2f},{high:+.2f}]", str(len(cell.values)))
+    yield f"{cell.rows / len(cell.values):.3g}"
+    for ratio in (cell.variance_ratio(), cell.stderr_ratio()):
+        yield "-" if ratio is None else f"{ratio.value:.3g}"

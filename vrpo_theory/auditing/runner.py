@@ -1,0 +1,189 @@
+"""The audit: calls where they decide, until every cell is decided, one is rejected, or the budget ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from vrpo_theory.auditing.cells import Cell, Rules
+from vrpo_theory.auditing.diagnosis import diagnose
+from vrpo_theory.auditing.estimator import Estimator
+from vrpo_theory.auditing.generators import GeneratorUse, derived, probe, seed_global, untouched
+from vrpo_theory.auditing.report import Audit
+from vrpo_theory.auditing.toys import TOYS, toy
+from vrpo_theory.errors import InputError
+
+LENGTHS, MASKS, BATCH = (1, 2, 5, 8), (1, 2, 4, 8, 16), 16
+FIRST, LAST = 64, 1024
+"""Calls a cell gets at its first turn, and at most in one turn."""
+HEAVY = 4000
+"""Most calls of a cell whose values leave the assumed range: enough to see how its tail falls."""
+NAMING, NAMING_SHARE = 400, 1 / 8
+"""After a rejection, calls a cell gets so that the mistake can be named, and their share of the audit's time."""
+LONGEST, WIDEST = 10, 0.1
+
+Progress = Callable[[int, int], object]
+
+
+def audit(
+    estimator: Callable[..., Any],
+    *,
+    lengths: Sequence[int] = LENGTHS,
+    n: Sequence[int] = MASKS,
+    alpha: float = 1e-6,
+    margin: float = 0.01,
+    toys: Sequence[str] = tuple(TOYS),
+    span: Sequence[float] = (2.0, 0.0),
+    seed: int = 0,
+    calls: int = 100_000,
+    seconds: float = 120.0,
+    full: bool = False,
+    progress: Progress | None = None,
+) -> Audit:
+    """Hold an ELBO estimator against exact values on toys.
+
+    Parameters
+    ----------
+    estimator : callable
+        ``(model, prompt_ids, answer_ids, n, generator)`` to an estimate of the ELBO in nats (a sum over tokens, hence
+        negative), or (estimate, standard error). ``model(input_ids, attention_mask=None).logits`` takes int64 (B, T)
+        and gives (B, T, V); ``model.config.mask_token_id``; ids are int64 (P,) and (L,); n is the number of forward
+        rows it may use; all randomness comes from ``generator``, a torch.Generator. ``batch_size`` is passed if its
+        signature has it: 1, and min(n, 16).
+    lengths, n : sequence of int
+        Answer lengths, 1 to 10, and numbers of masks.
+    alpha : float
+        Probability that any cell is wrongly rejected, or wrongly accepted.
+    margin : float
+        A bias of so many nats a token is harmless.
+    toys : sequence of str
+        Names in `vrpo_theory.auditing.toys.TOYS`.
+    span : (float, float)
+        Estimates are assumed to lie in [-span[0] R, span[1] R], where [-R, 0] holds every plain count-form estimate.
+    calls : int
+        Most calls in one cell.
+    seconds : float
+        The audit stays undecided after that time.
+    full : bool
+        Go on after a rejection until every cell is decided.
+    progress : callable
+        Called with the number of decided cells and of all.
+
+    Returns
+    -------
+    Audit
+        Rejected if some cell's bias is not 0; accepted if every cell's is at most the margin; else undecided.
+
+    Raises
+    ------
+    InputError
+        For a bad option, or an estimator that is not callable or returns no number.
+    EstimatorError
+        If the estimator raises.
+
+    Notes
+    -----
+    Assumed: calls in one cell are independent with one mean (an estimator without memory), and values lie in the
+    range. "Too low" needs only its upper end, which holds of any weighted sum of log-probabilities with weights >= 0;
+    "too high" and acceptance need its lower end: an estimator whose mean rests on values that are too rare to show
+    and lie beyond it escapes. A value beyond an end voids what rests on it: the cell stays undecided. Then with
+    probability 1 - alpha every verdict of every cell is right, whenever sampling stops (see `sequential`); a union
+    bound over cells and sides. The name of the mistake, the variance and standard-error ratios carry no such
+    guarantee.
+    """
+    wrapped = Estimator(estimator)
+    rules, grid = _checked(wrapped, lengths, n, alpha, margin, toys, span, calls)
+    ends = time.monotonic() + seconds
+    with untouched():
+        cells = [Cell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
+        use = _probe(wrapped, cells, seed)
+        seed_global(derived(seed, "global"))
+        _decide(wrapped, cells, calls=calls, ends=ends, full=full, progress=progress)
+        return Audit(tuple(cells), use, diagnose(cells, use))
+
+
+def _checked(
+    estimator: Estimator,
+    lengths: Sequence[int],
+    n: Sequence[int],
+    alpha: float,
+    margin: float,
+    toys: Sequence[str],
+    span: Sequence[float],
+    calls: int,
+) -> tuple[Rules, list[tuple[str, int, int, int | None]]]:
+    """Rules of one cell, and the cells in the order of their cost."""
+
+    def require(ok: bool, message: str) -> None:
+        if not ok:
+            raise InputError(message)
+
+    require(bool(lengths) and all(1 <= x <= LONGEST for x in lengths), f"lengths must be 1 to {LONGEST}, got {lengths}")
+    require(bool(n) and min(n) >= 1, f"n must be numbers of masks of at least 1, got {n}")
+    require(0 < alpha < 1, f"alpha must be a probability in (0, 1), got {alpha}")
+    require(0 < margin <= WIDEST, f"margin must lie in (0, {WIDEST}] nats a token, got {margin}")
+    require(len(span) == 2 and span[0] >= 1 and span[1] >= 0, f"span must be (at least 1, at least 0), got {span}")
+    require(calls >= 1, f"calls must be at least 1, got {calls}")
+    unknown = sorted(set(toys) - set(TOYS))
+    require(bool(toys) and not unknown, f"unknown toys {unknown}: choose from {', '.join(TOYS)}")
+    grid = [
+        (name, length, count, batch)
+        for count in sorted(set(n))
+        for length in sorted(set(lengths))
+        for name in TOYS
+        if name in toys
+        for batch in (sorted({1, min(count, BATCH)}) if estimator.takes_batch_size else [None])
+    ]
+    return Rules(margin, alpha / len(grid), (span[0], span[1])), grid
+
+
+def _probe(estimator: Estimator, cells: Sequence[Cell], seed: int) -> GeneratorUse:
+    largest = max(cells, key=lambda c: (c.toy.length, c.n))
+    return probe(estimator, largest.toy.length, largest.n, largest.batch_size, seed)
+
+
+def _decide(
+    estimator: Estimator, cells: Sequence[Cell], *, calls: int, ends: float, full: bool, progress: Progress | None
+) -> None:
+    """Rounds over the undecided cells, of growing numbers of calls."""
+    share, open_cells, began = FIRST, list(cells), time.monotonic()
+    while open_cells:
+        for cell in open_cells:
+            if time.monotonic() > ends:
+                for late in open_cells:
+                    late.stopped = late.stopped or "out of time"
+                return
+            cell.sample(estimator, min(_share(cell, share), calls - len(cell.values)))
+            if cell.verdict == "rejected" and not full:
+                ends = min(ends, time.monotonic() + NAMING_SHARE * (ends - began))
+                _sample_for_the_name(estimator, cells, calls, ends)
+                return
+            cell.stopped = _spent(cell, calls)
+        open_cells = [c for c in open_cells if c.verdict == "undecided" and not c.stopped]
+        if progress is not None:
+            progress(len(cells) - len(open_cells), len(cells))
+        share = min(2 * share, LAST)
+
+
+def _share(cell: Cell, most: int) -> int:
+    """Calls for the cell's turn: no more than it seems to need, with a tenth to spare."""
+    return int(min(max(1.1 * cell.evidence.remaining, FIRST), most))
+
+
+def _spent(cell: Cell, calls: int) -> str:
+    """Why a cell gets no more calls, or nothing."""
+    if cell.evidence.above:
+        return "values above the assumed range"
+    if cell.heavy and len(cell.values) >= min(HEAVY, calls):
+        return "values below the assumed range"
+    return "out of calls" if len(cell.values) >= calls else ""
+
+
+def _sample_for_the_name(estimator: Estimator, cells: Sequence[Cell], calls: int, ends: float) -> None:
+    for cell in cells:
+        if time.monotonic() > ends:
+            return
+        wanted = min(HEAVY if cell.heavy else NAMING, calls)
+        if len(cell.values) < wanted:
+            cell.sample(estimator, wanted - len(cell.values))
