@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: table3 test figures check clean
+.PHONY: table3 test figures check toy clean
 
 table3: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce table3
@@ -22,6 +22,9 @@ figures: $(VENV)/.package
 
 check: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce $$($(BIN)/python -m vrpo_theory.reproduce --list | cut -d ' ' -f 1) --out figures --check
+
+toy: $(VENV)/.package
+	$(BIN)/python -m vrpo_theory.training.toy
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

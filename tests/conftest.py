@@ -1,6 +1,8 @@
 """Keeps the books of chance: what all sampling tests together may cost in false alarms."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -27,3 +29,34 @@ def _one_thread():
     import torch
 
     torch.set_num_threads(1)
+
+
+LLADA_CONFIG = Path(__file__).parent / "data/llada8b_format/tokenizer_config_without_added_tokens.json"
+SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|mdm_mask|>"]
+MERGES = [("h", "e"), ("Ċ", "Ċ"), ("ĊĊ", "Ċ")]  # Ċ stands for a newline
+
+
+@pytest.fixture(scope="session")
+def byte_level():
+    """Makes a tokenizer: each byte is a token, but for "he" and for two and three newlines."""
+    return _byte_level
+
+
+def _byte_level():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    pieces = sorted(pre_tokenizers.ByteLevel.alphabet()) + ["".join(merge) for merge in MERGES]
+    tokenizer = Tokenizer(models.BPE({piece: i for i, piece in enumerate(pieces)}, MERGES))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer
+
+
+@pytest.fixture(scope="session")
+def llada_folder(tmp_path_factory, byte_level):
+    """A byte-level tokenizer of three merges with LLaDA's configuration."""
+    folder = tmp_path_factory.mktemp("llada")
+    byte_level().save(str(folder / "tokenizer.json"))
+    shutil.copy(LLADA_CONFIG, folder / "tokenizer_config.json")
+    return folder

@@ -1,0 +1,9 @@
+"""Training masked predictors: a supervised stage, then VRPO; addressed by step and resumable to the bit (layer 4)."""
+
+from vrpo_theory.training.decoding import SAMPLERS, accuracy, decode
+from vrpo_theory.training.initial import initial
+from vrpo_theory.training.loop import Objective, Schedule, train
+from vrpo_theory.training.supervised import Supervised
+from vrpo_theory.training.vrpo import Vrpo
+
+__all__ = ["SAMPLERS", "Objective", "Schedule", "Supervised", "Vrpo", "accuracy", "decode", "initial", "train"]
