@@ -1,4 +1,4 @@
-"""The ablation from checkpoints and text, end to end: exact, repeated and pooled agree, and so do one and two processes."""
+"""The ablation from checkpoints and text: exact, repeated and pooled agree, and so do one and two processes."""
 
 import json
 import math
@@ -50,7 +50,7 @@ def command(root, out, *options):
 
 
 def run(*arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["exhibits"]["table3"]["cells"]
@@ -81,7 +81,8 @@ def test_exact_repeated_and_pooled_agree(folders, tmp_path):
 def test_two_processes_give_the_table_of_one(folders, tmp_path):
     options = ("--method", "mc", "--protocol", "both", "--repeats", 3, "--pool", "4,2", "--limit", 7)
     alone = run("vrpo_theory.reproduce", *command(folders, tmp_path / "one", *options))
-    launch = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1",
+    # accelerate's own word for several processes is --multi_gpu; ACCELERATE_USE_CPU puts them on the CPU.
+    launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")  # fmt: skip
     store = ("--store", tmp_path / "store")
     together = run(*launch, "-m", "vrpo_theory.reproduce", *command(folders, tmp_path / "two", *options, *store))

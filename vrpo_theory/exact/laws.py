@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.convolution import Slot, Terms, convolve
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs.base import Design
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.convolution import Slot, Terms, convolve
 from vrpo_theory.numerics import log_sigmoid, total
 from vrpo_theory.types import ROLES, Budget, Case
 from vrpo_theory.weightings.base import Separable

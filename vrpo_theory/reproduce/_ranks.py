@@ -40,12 +40,15 @@ def gathered(compute: Callable[[Sequence[Case]], list[Measured]], cases: Sequenc
         return compute(cases)
     if len(cases) < ranks():
         raise InputError(f"{ranks()} processes for {len(cases)} pairs: launch fewer")
+    import torch
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    PartialState()  # starts the process group
-    own = compute(cases[rank() :: ranks()])
-    return [_merged(parts) for parts in zip(*gather_object([own]), strict=True)]
+    PartialState(cpu=not torch.cuda.is_available())  # starts the process group
+    found = gather_object([compute(cases[rank() :: ranks()])])
+    if len(found) != ranks():
+        raise RuntimeError(f"{len(found)} of {ranks()} processes answered: start them with accelerate launch")
+    return [_merged(parts) for parts in zip(*found, strict=True)]
 
 
 def _merged(parts: Sequence[Measured]) -> Measured:
