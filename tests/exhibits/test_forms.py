@@ -34,7 +34,7 @@ def test_variances_are_the_exact_ones(cells):
 
 
 def test_ratios_are_to_the_count_form(cells):
-    for model in ("rough table", "mid table", "markov", "tiny LLaDA"):
+    for model in ("rough table", "mid table", "markov", "toy LLaDA"):
         (base,) = select(cells, "var_score", model, form="count")
         values, ratios = (select(cells, row, model) for row in ("var_score", "var_score_ratio"))
         assert [r["value"] for r in ratios] == pytest.approx([v["value"] / base["value"] for v in values])
@@ -43,7 +43,7 @@ def test_ratios_are_to_the_count_form(cells):
 
 def test_a_decade_of_floor_costs_the_same_again(cells):
     """The divergence: V grows by a constant a decade, so that it has no limit."""
-    for model in ("rough table", "mid table", "markov", "tiny LLaDA"):
+    for model in ("rough table", "mid table", "markov", "toy LLaDA"):
         values = [c["value"] for c in select(cells, "var_score_ratio", model, form="time")]
         steps = np.diff(values)
         assert (steps > 0).all()

@@ -142,7 +142,7 @@ def test_means_are_over_pairs(toys):
 
 def test_points_are_the_cells(toys, tmp_path):
     figure = EXHIBIT.plot(toys)
-    assert [ax.get_title() for ax in figure.axes] == ["rough table", "mid table", "markov", "tiny LLaDA"]
+    assert [ax.get_title() for ax in figure.axes] == ["rough table", "mid table", "markov", "toy LLaDA"]
     for ax in figure.axes:
         labels = [label.get_text() for label in ax.get_xticklabels()]
         assert labels == ["ELBO gap", *CONFIGURATIONS]

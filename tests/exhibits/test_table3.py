@@ -30,7 +30,7 @@ def test_alias_is_its_number_in_the_second_version():
 
 
 def test_columns_and_rows(cells):
-    assert {c["column"]["model"] for c in cells} == {"markov", "tiny LLaDA"}
+    assert {c["column"]["model"] for c in cells} == {"markov", "toy LLaDA"}
     for row in ("var_score", "var_score_ratio", "var_loss", "bias_loss", "var_gradient"):
         assert list(select(cells, row, "mc")) == CONFIGURATIONS
     keys = [
@@ -65,7 +65,7 @@ def test_exact_cells_are_the_mean_over_pairs_of_exact_variances(cells):
 @pytest.mark.statistical(rate=1e-9, detects="a variance off by half (a factor 2 in n_t, beta, or sharing)")
 def test_monte_carlo_agrees_with_exact_and_with_lemma_5(cells):
     """24 comparisons at 7 fourth-moment standard errors of means over four pairs."""
-    for model in ("markov", "tiny LLaDA"):
+    for model in ("markov", "toy LLaDA"):
         exact, sampled = (select(cells, "var_score", m, model) for m in ("exact", "mc"))
         for key, cell in sampled.items():
             assert math.isclose(cell["predicted"], exact[key]["value"], rel_tol=1e-9)
@@ -112,8 +112,8 @@ def test_without_tables_lemma_5_is_predicted_from_nested_draws():
 def test_proxy_gradient_is_smaller_than_the_full_one():
     rows = {}
     for gradient in ("full", "up-proj"):
-        context = Context(repeats=6, gradient=gradient, cases={"tiny LLaDA": [MODELS["llada"].case(0, 4)]})
-        rows[gradient] = select(EXHIBIT.documents(context), "var_gradient", "mc", "tiny LLaDA")
+        context = Context(repeats=6, gradient=gradient, cases={"toy LLaDA": [MODELS["llada"].case(0, 4)]})
+        rows[gradient] = select(EXHIBIT.documents(context), "var_gradient", "mc", "toy LLaDA")
     for key, cell in rows["up-proj"].items():
         assert 0 < cell["value"] < rows["full"][key]["value"]
         assert "up-projection" in cell["note"]
@@ -124,8 +124,9 @@ def test_bars_are_the_ratios(cells):
     assert [ax.get_title() for ax in figure.axes] == [
         f"{row}, ratio to base" for row in ("var_score", "var_loss", "var_gradient")
     ]
-    heights = [bar.get_height() for bar in figure.axes[0].containers[1]]
-    assert heights == [c["value"] for c in select(cells, "var_score_ratio", "exact").values()]
+    for model, bars in zip(("toy LLaDA", "markov"), figure.axes[0].containers[1:], strict=True):
+        heights = [bar.get_height() for bar in bars]
+        assert heights == [c["value"] for c in select(cells, "var_score_ratio", "exact", model).values()]
 
 
 def test_summary_of_pairs():

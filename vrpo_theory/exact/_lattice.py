@@ -151,5 +151,5 @@ def _atoms(tabulated: Case, contrast: Contrast, factor: float) -> Atoms:
     tables = [(contrast.coefficient(role), tabulated.model(role)[response]) for role in contrast.roles]
     counts = tables[0][1].counts[1:]
     value = factor * response.length / counts * sum(c * table.sums[1:] for c, table in tables)
-    low = float(value.min()) - STEP
+    low = float(value.min()) - 1.5 * STEP  # half a step to spare: the least place must not round to below 1
     return Atoms(contrast, (value - low) / STEP, low, counts)

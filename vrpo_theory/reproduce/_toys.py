@@ -18,7 +18,7 @@ MAKERS: dict[str, Callable[[], Maker]] = {
     "mid table": lambda: partial(MODELS["tabular"].case, common=0.8),
     "markov": lambda: MODELS["markov"].case,
     "shock": lambda: MODELS["shock"].case,
-    "tiny LLaDA": lambda: MODELS["llada"].case,
+    "toy LLaDA": lambda: MODELS["toy_llada"].case,
 }
 
 

@@ -79,7 +79,7 @@ exhibit(
         paper_ref="2505.19223v2, Propositions 1 and 2",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
         scales=("toy", "real"),
     )
 )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from vrpo_theory.reproduce._race import Race
 
-SHORT = ("rough table", "mid table", "markov", "tiny LLaDA")
+SHORT = ("rough table", "mid table", "markov", "toy LLaDA")
 LONG = ("markov, L = 64", "markov, L = 256", "markov, L = 512", "shock, L = 64")
 BUDGETS = {"markov, L = 256": (8,), "markov, L = 512": (16,), "shock, L = 64": (8,)}
 """Forward passes a response and model, where not 4, 8 and 16: long chains are costly to sample."""

@@ -114,7 +114,7 @@ exhibit(
         paper_ref="2505.19223v2, Eq. 12-15",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
         scales=("toy", "real"),
     )
 )

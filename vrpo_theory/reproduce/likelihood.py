@@ -151,7 +151,7 @@ exhibit(
         paper_ref="2505.19223v2, Eq. 7-8 and Theorem 1",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
         scales=("toy", "real"),
     )
 )

@@ -197,6 +197,6 @@ exhibit(
         paper_ref="2505.19223v2, Appendix D.5",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("tiny LLaDA",)),
+        cases=partial(toys, labels=("toy LLaDA",)),
     )
 )

@@ -100,7 +100,7 @@ exhibit(
         paper_ref="2505.19223v2, section 3.3",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("rough table", "mid table", "markov", "tiny LLaDA")),
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
         scales=("toy", "real"),
     )
 )

@@ -116,7 +116,7 @@ exhibit(
         paper_ref="2505.19223v2, Table 2 (the ablation)",
         compute=compute,
         plot=plot,
-        cases=partial(toys, labels=("markov", "tiny LLaDA")),
+        cases=partial(toys, labels=("toy LLaDA", "markov")),
         scales=("toy", "real"),
     )
 )

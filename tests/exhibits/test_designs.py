@@ -1,0 +1,111 @@
+"""Designs against VRPO: the gains that are promised, and the toy on which they are lost."""
+
+import math
+
+import numpy as np
+import pytest
+
+from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate
+from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_law, true_margin
+from vrpo_theory.reproduce import Context
+from vrpo_theory.reproduce._entrants import BASE, DEFAULT, entrants
+from vrpo_theory.reproduce._race import Race
+
+EXHIBIT = EXHIBITS["designs"]
+CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return EXHIBIT.documents(Context(cases={"rough table": CASES}, repeats=60))
+
+
+def select(cells, row, n=8):
+    return {c["column"]["design"]: c for c in cells if c["row"] == row and c["column"]["n"] == n}
+
+
+def test_everybody_runs_at_every_budget(cells):
+    for n in (4, 8, 16):
+        assert list(select(cells, "gain", n)) == list(entrants())
+        assert select(cells, "gain", n)[BASE]["value"] == 1
+    assert set(select(cells, "bias_margin")) == {
+        "time form", "P-POTS, oracle", "MIRROR", "low discrepancy", "GDPO", "BD3-LM", "coupled", "midpoints",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["strata", "systematic", "power strata", "not shared", "n_yt = 4", "without replacement"]
+)
+def test_exact_gains_are_ratios_of_exact_variances(cells, name):
+    entrant, gains = entrants()[name], []
+    for answer in tabulate(CASES):
+        known = profiles(answer)
+        for side in ("chosen", "rejected"):
+            design = entrant.make(known[side])
+            pair = [
+                margin_variance(known, d, b, c, sides=(side,))
+                for d, b, c in (
+                    (DESIGNS["iid_count"](), Budget(8), Coupling()),
+                    (design, entrant.budget(design, 8), entrant.coupling),
+                )
+            ]
+            gains.append(pair[0] / pair[1])
+    cell = select(cells, "gain")[name]
+    assert cell["method"] == "exact"
+    assert cell["value"] == pytest.approx(math.exp(np.mean(np.log(gains))), rel=1e-10)
+    assert select(cells, "gain_worst")[name]["value"] == pytest.approx(min(gains), rel=1e-10)
+
+
+def test_losses_and_biases_are_the_engines(cells):
+    answers = tabulate(CASES)
+    design, score = DESIGNS["power_strata"](), [0.2 * true_margin(a) for a in answers]
+    laws = [
+        loss_moments(score_law(a, Budget(8), Coupling(), 0.2, design), s) for a, s in zip(answers, score, strict=True)
+    ]
+    assert select(cells, "bias_loss")["power strata"]["value"] == pytest.approx(np.mean([m.bias for m in laws]))
+    assert select(cells, "var_loss")["power strata"]["value"] == pytest.approx(np.mean([m.variance for m in laws]))
+    jackknife = [loss_estimator(a, Budget(8), Coupling(), 0.2, "jackknife") for a in answers]
+    cell = select(cells, "bias_loss")[f"{BASE}, jackknife"]
+    assert cell["value"] == pytest.approx(np.mean([m.bias for m in jackknife]))
+    assert abs(cell["value"]) < 0.3 * select(cells, "bias_loss")[BASE]["value"]
+    biased = DESIGNS["midpoints"]()
+    off = [abs(margin_mean(profiles(a), biased, Budget(8), Coupling()) - true_margin(a)) for a in answers]
+    assert select(cells, "bias_margin")["midpoints"]["value"] == pytest.approx(np.mean(off), rel=1e-9)
+
+
+def test_gradients_are_sampled_for_a_few(cells):
+    found = select(cells, "var_gradient")
+    assert set(found) == {BASE, "strata", "power strata", "power strata, cross-fitted", DEFAULT}
+    assert all(c["method"] == "mc" and c["stderr"] > 0 for c in found.values())
+
+
+@pytest.mark.statistical(rate=1e-8, detects="a robust default that gains less than is promised")
+@pytest.mark.parametrize(
+    ("length", "n", "least", "repeats"), [(64, 8, 2.4, 1200), (256, 8, 3.0, 900), (512, 16, 4.0, 400)]
+)
+def test_the_robust_default_on_chains(length, n, least, repeats):
+    """Geometric mean over both responses of eight chains, and never below VRPO on any of them."""
+    cases = [MODELS["markov"].case(seed, length) for seed in range(8)]
+    race = Race(cases, Context(repeats=repeats))
+    base, found = (race.variances(entrants()[name], n) for name in (BASE, DEFAULT))
+    gains = [b.value / f.value for b, f in zip(base, found, strict=True)]
+    assert math.exp(np.mean(np.log(gains))) > least
+    assert min(gains) > 1
+
+
+@pytest.mark.statistical(rate=1e-9, detects="a loss on the common-shock toy that the table would not show")
+def test_a_common_shock_defeats_power_strata():
+    cases = [MODELS["shock"].case(seed, 64) for seed in range(4)]
+    race = Race(cases, Context(repeats=1500))
+    base, found, equal = (race.variances(entrants()[name], 8) for name in (BASE, "power strata", "strata"))
+    for other, low, high in ((found, 0.7, 0.95), (equal, 0.9, 1.1)):
+        gain = math.exp(np.mean([math.log(b.value / f.value) for b, f in zip(base, other, strict=True)]))
+        assert low < gain < high
+
+
+def test_dots_are_the_gains(cells):
+    figure = EXHIBIT.plot(cells)
+    ax = figure.axes[0]
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    drawn = {names[round(y)]: x for x, y in zip(ax.lines[0].get_xdata(), ax.lines[0].get_ydata(), strict=True)}
+    assert drawn == {name: c["value"] for name, c in select(cells, "gain").items()}
