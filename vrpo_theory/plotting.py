@@ -60,7 +60,8 @@ def dots(axes: Axes, series: Mapping[str, Mapping[str, float]], *, title: str, x
     axes.axvline(1.0, color=COLOURS[2], linewidth=1)
     axes.set(title=title, xlabel=xlabel)
     axes.set_yticks(range(len(names)), names, fontsize="x-small")
-    axes.legend(fontsize="small")
+    if series:
+        axes.legend(fontsize="small")
 
 
 def histogram(axes: Axes, middle: Sequence[float], height: Sequence[float], *, label: str) -> None:

@@ -287,7 +287,14 @@ def _handles(pid, number):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_runs_say_how_to_resume(tmp_path, number, code):
     command = [sys.executable, "-m", "vrpo_theory.reproduce", "table3", "--out", str(tmp_path), "--repeats", "100000"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"}, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
+        # a shell that runs the tests in the background ignores SIGINT, which children inherit
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     while not _handles(process.pid, signal.SIGTERM):
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.05)

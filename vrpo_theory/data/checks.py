@@ -51,4 +51,4 @@ class Checks:
     def _fits(self, prompt: int, response: int, name: str) -> None:
         if self.max_length is not None and prompt + response > self.max_length:
             lengths = f"prompt of {prompt} and {name} of {response} tokens exceed max_length {self.max_length}"
-            raise RowError(f"{lengths}: shorten the row or raise max_length")
+            raise RowError(f"{lengths}: shorten the row, or allow truncation (--truncate)")

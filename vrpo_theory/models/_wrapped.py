@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
@@ -74,6 +75,19 @@ class Wrapped(nn.Module):
             if isinstance(block, GradientCheckpointingLayer):
                 block.training = mode or self._checkpointed
         return self
+
+    @contextmanager
+    def widened(self) -> Iterator[Self]:
+        """With half-precision weights as float32 for a while: the same values, so the change is that of computing."""
+        narrow = [p for p in self.module.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
+        kept = [p.data for p in narrow]
+        try:
+            for parameter in narrow:
+                parameter.data = parameter.data.float()
+            yield self
+        finally:
+            for parameter, data in zip(narrow, kept, strict=True):
+                parameter.data = data
 
     def _options(self) -> dict[str, Any]:
         """What fixes the numbers beside the weights."""

@@ -15,6 +15,8 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 MOST_COLUMNS = 8
+MANY_PAIRS = 16
+"""Fewest pairs whose bootstrap interval is shown beside the mean: resampling fewer understates it."""
 
 
 def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
@@ -61,6 +63,11 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     for method in methods:
         found = [c for c in cells if c["method"] == method]
         yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"]) for c in found})
+        wide = [c for c in found if c["interval"] is not None and c["n_pairs"] >= MANY_PAIRS]
+        if wide:
+            yield line(
+                "95% over pairs", {column_label(c["column"]): "{:.3g}..{:.3g}".format(*c["interval"]) for c in wide}
+            )
     for name, key in (("predicted", "predicted"), ("paper", "paper"), ("verdict", "verdict")):
         text = {column_label(c["column"]): _text(c[key]) for c in reversed(cells) if c[key] is not None}
         if text:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce._paper import tables
+from vrpo_theory.reproduce._spread import spread
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from vrpo_theory.reproduce._ablation import Configuration, Measured
 
 UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_gradient": "squared norm",
-         "var_gradient_loo": "squared norm"}  # fmt: skip
+         "var_gradient_loo": "squared norm", "dtype_token": "nats", "dtype_score": "nats"}  # fmt: skip
 MEASURED = ("var_score", "var_loss", "var_gradient")
 """Rows of the printed table that need no training."""
 CERTAIN = 3.0
@@ -28,11 +29,13 @@ CERTAIN = 3.0
 def compute(context: Context) -> list[Cell]:
     """Per model: the measured rows, each with its ratios to base; then the rows that need training."""
     from vrpo_theory.reproduce import _ablation, _ranks
+    from vrpo_theory.reproduce._ablation_dtype import dtype_rows
 
     printed = [_ablation.Configuration(c["n_t"], c["n_yt"], c["shared"]) for c in _ablation_table()["configurations"]]
     cells = []
     for model, cases in context.cases.items():
-        for measured in _ranks.gathered(lambda part: _ablation.rows(part, printed, context), cases):
+        found = _ranks.gathered(lambda part: _ablation.rows(part, printed, context), cases)
+        for measured in [*found, *dtype_rows(cases, printed[0], context)]:
             cells += _row(measured, model, context)
         cells += _training_rows(printed, model)
     return cells
@@ -47,11 +50,13 @@ def _column(model: str, c: Configuration) -> dict[str, Any]:
 
 
 def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
-    """A row and, beneath it, its ratios to the base column (the first)."""
+    """A row and, beneath it, its ratios to the base column (the first) and, at real scale, its spread over pairs."""
     printed = _ablation_table()["rows"].get(measured.row)
     columns = list(measured.values.items())
     base = columns[0][1]
-    values, ratios = [], []
+    values: list[Cell] = []
+    ratios: list[Cell] = []
+    spreads: list[Cell] = []
     for k, (c, estimates) in enumerate(columns):
         about: dict[str, Any] = {
             "column": _column(model, c),
@@ -69,8 +74,11 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
                 Cell(f"{measured.row}_ratio", **ratio, paper=printed[k] / printed[0], verdict=verdict, **about)
             )
             summary["paper"] = printed[k]
-        values.append(Cell(measured.row, **summary, unit=UNITS[measured.row], **about))
-    return values + ratios
+        about["unit"] = UNITS[measured.row]
+        values.append(Cell(measured.row, **summary, **about))
+        if printed is not None and context.scale == "real":
+            spreads += spread(measured.row, estimates, **about)
+    return values + ratios + spreads
 
 
 def _order(ratio: Mapping[str, Any], printed: float, printed_base: float) -> str | None:

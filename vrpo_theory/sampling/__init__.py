@@ -2,10 +2,12 @@
 
 from vrpo_theory.sampling.gradients import gradient_variance
 from vrpo_theory.sampling.pool import Pool, draw_pools
+from vrpo_theory.sampling.precision import Deviation, precision_deviations
 from vrpo_theory.sampling.scores import ScoreEstimate, estimate_scores, nested_moments, replicate
 from vrpo_theory.sampling.sketches import GradientPool, draw_gradient_pool, sketch
 
 __all__ = [
+    "Deviation",
     "GradientPool",
     "Pool",
     "ScoreEstimate",
@@ -14,6 +16,7 @@ __all__ = [
     "estimate_scores",
     "gradient_variance",
     "nested_moments",
+    "precision_deviations",
     "replicate",
     "sketch",
 ]

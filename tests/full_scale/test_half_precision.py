@@ -1,0 +1,147 @@
+"""Rows of the ablation that only checkpoints have: half precision held against float32, spread over pairs."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import pareto
+from typer.testing import CliRunner
+
+import vrpo_theory
+from vrpo_theory import elbo
+from vrpo_theory.cli import app
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.models._loading import load_model
+from vrpo_theory.reproduce._spread import spread, tail_index
+from vrpo_theory.sampling import precision_deviations
+from vrpo_theory.types import Budget, Case, Estimate, PreferencePair, Response
+from vrpo_theory.weightings.plain import PLAIN
+
+TINY = Path(vrpo_theory.__file__).parent / "models/llada/tiny"
+BUDGET = Budget(3, 1)
+
+
+@pytest.fixture(scope="module")
+def cases():
+    models = [load_model(TINY / role, dtype="bfloat16") for role in ("policy", "reference")]
+    prompt = (3, 1, 4)
+    pairs = [PreferencePair(Response(prompt, (k, 5, 9, 2)), Response(prompt, (6, 5, k, 3, 5)), f"p{k}") for k in (7, 8)]
+    return [Case(*models, pair) for pair in pairs]
+
+
+def test_widened_weights_are_the_same_values_and_come_back(cases):
+    policy = cases[0].policy
+    before = {name: p.clone() for name, p in policy.named_parameters()}
+    fingerprint = policy.fingerprint
+    with policy.widened():
+        assert policy.dtype == torch.float32
+        assert all(torch.equal(p, before[name].float()) for name, p in policy.named_parameters())
+        assert policy.fingerprint != fingerprint
+    assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
+    assert (policy.dtype, policy.fingerprint) == (torch.bfloat16, fingerprint)
+
+
+def test_deviations_are_those_of_two_models(cases):
+    rounded = load_model(TINY / "policy")  # a float32 model of its own, with the rounded weights
+    with torch.no_grad():
+        for p, q in zip(rounded.parameters(), cases[0].policy.parameters(), strict=True):
+            p.copy_(q)
+    found = precision_deviations(cases, BUDGET, seed=0)
+    for case, deviation in zip(cases, found, strict=True):
+        assert 0 < deviation.token < 0.1
+        margin = 0.0
+        for draw in Coupling(shared=True).draw(case.pair, IidCount(), BUDGET, seed=0, repeat=-3):
+            request = [(draw.response, draw.masks.mask)]
+            for role in ("policy", "reference"):
+                narrow = elbo.terms(request, case.model(role))[0]
+                with case.model(role).widened():
+                    own = elbo.terms(request, case.model(role))[0]
+                if role == "policy":
+                    assert np.allclose(own, elbo.terms(request, rounded)[0], atol=1e-6)
+                margin += draw.contrast.coefficient(role) * elbo.estimate(draw.masks, narrow - own, PLAIN)
+        assert math.isclose(deviation.margin, margin, rel_tol=1e-6)
+
+
+def test_float32_deviates_from_itself_by_nothing(cases):
+    models = [load_model(TINY / role) for role in ("policy", "reference")]
+    (found,) = precision_deviations([Case(*models, cases[0].pair)], BUDGET, seed=0)
+    assert (found.token, found.margin) == (0.0, 0.0)
+
+
+def run(*options):
+    done = CliRunner().invoke(app, ["reproduce", "table3", "--json", *map(str, options)], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)["exhibits"]["table3"]["cells"]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """The ablation of 16 pairs in bfloat16, recorded."""
+    root = tmp_path_factory.mktemp("half")
+    rng = np.random.default_rng(5)
+    rows = [
+        {"prompt_ids": [1, 2], "chosen_ids": rng.integers(256, size=5).tolist(),
+         "rejected_ids": rng.integers(256, size=4).tolist()}
+        for _ in range(16)
+    ]  # fmt: skip
+    (root / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root, run(
+        "--policy", TINY / "policy", "--reference", TINY / "reference", "--pairs", root / "pairs.jsonl",
+        "--dtype", "bfloat16", "--method", "mc", "--pool", "4,2", "--store", root / "store", "--out", root / "out",
+    )  # fmt: skip
+
+
+def test_the_table_states_what_half_precision_does(table):
+    _, cells = table
+    for row in ("dtype_token", "dtype_score"):
+        (cell,) = [c for c in cells if c["row"] == row]
+        assert cell["value"] > 0
+        assert (cell["n_pairs"], cell["unit"]) == (8, "nats")
+        assert "bfloat16" in cell["note"]
+
+
+def test_the_table_of_a_record_has_no_such_rows(table):
+    root, cells = table
+    again = run("--from-store", root / "store", "--method", "mc", "--pool", "4,2", "--dtype", "bfloat16",
+                "--out", root / "again")  # fmt: skip
+    ours = {c["row"] for c in cells}
+    assert ours - {c["row"] for c in again} == {
+        "dtype_token", "dtype_score", "var_gradient_loo",
+        *(f"var_gradient{end}" for end in ("", "_ratio", *(f"_{n}" for n in SPREAD))),
+    }  # fmt: skip
+
+
+SPREAD = ("lower_quartile", "median", "upper_quartile", "tail_index")
+
+
+def test_the_table_shows_the_spread_over_pairs(table):
+    _, cells = table
+    base = {c["row"]: c for c in cells if c["column"]["n_t"] == 4 and c["column"]["shared"]}
+    for row in ("var_score", "var_loss", "var_gradient"):
+        low, middle, high = (base[f"{row}_{name}"]["value"] for name in SPREAD[:3])
+        assert low < middle < high
+        assert middle == pytest.approx(base[row]["median"])
+        assert base[row]["interval"] is not None
+
+
+@pytest.mark.statistical(rate=1e-9, detects="a tail index off by a factor of 2")
+def test_tail_index_of_a_pareto_law():
+    index, stderr = tail_index(pareto(1.5).rvs(40_000, random_state=3))
+    assert abs(index - 1.5) < 6.2 * stderr < 0.75
+
+
+def test_tail_index_by_hand():
+    assert tail_index([1.0, 1.0, 2.0, math.e * 2])[0] == pytest.approx(2 / (math.log(2) + math.log(2) + 1))
+    assert tail_index([-1.0, 0.0, 0.0, 3.0]) == (None, None)
+    assert tail_index([2.0] * 9) == (None, None)
+
+
+def test_few_pairs_have_quartiles_but_no_tail():
+    cells = list(spread("x", [Estimate(v) for v in (1.0, 2.0, 3.0)], column={}))
+    assert [c.row for c in cells] == ["x_lower_quartile", "x_median", "x_upper_quartile"]
+    assert [c.value for c in cells] == [1.5, 2.0, 2.5]
+    assert list(spread("x", [Estimate(1.0)], column={})) == []

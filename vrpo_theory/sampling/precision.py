@@ -1,0 +1,72 @@
+"""What computing in half precision does to the numbers, measured on a sample of masks (layer 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vrpo_theory import batching, elbo
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.numerics import total
+from vrpo_theory.types import ROLES, Budget, Case
+from vrpo_theory.weightings.plain import PLAIN
+
+REPEAT = -3
+"""Where these draws live: those of no estimate, pilot or pool."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """How far half precision moved one pair's numbers from those of float32, on the same masks.
+
+    Parameters
+    ----------
+    token : float
+        Mean of |change of log p| over masked tokens, both models, in nats.
+    margin : float
+        Change of the margin's estimate, in nats, with its sign.
+    """
+
+    token: float
+    margin: float
+
+
+def precision_deviations(
+    cases: Sequence[Case], budget: Budget, *, seed: int, batch_tokens: int = batching.BATCH_TOKENS
+) -> list[Deviation]:
+    """Evaluate the same masks in the models' own precision and in float32, one model at a time.
+
+    Parameters
+    ----------
+    cases : sequence of Case
+        Of the same two models, which can be `vrpo_theory.models._wrapped.Wrapped.widened`.
+    budget : Budget
+        Masks a response, shared by policy and reference.
+    """
+    coupling = Coupling(shared=True)
+    draws = [d for c in cases for d in coupling.draw(c.pair, IidCount(), budget, seed=seed, repeat=REPEAT)]
+    requests = [(d.response, d.masks.mask) for d in draws]
+    by_role = [_changes(cases[0].model(role), requests, batch_tokens) for role in ROLES]
+    found = []
+    for first in range(0, len(draws), len(coupling.contrasts)):
+        own = range(first, first + len(coupling.contrasts))
+        sizes = np.concatenate([np.abs(change[k])[draws[k].masks.mask] for change in by_role for k in own])
+        margin = [
+            draws[k].contrast.coefficient(role) * elbo.estimate(draws[k].masks, change[k], PLAIN)
+            for role, change in zip(ROLES, by_role, strict=True)
+            for k in own
+        ]
+        found.append(Deviation(float(sizes.mean()), total(margin)))
+    return found
+
+
+def _changes(model: Any, requests: Sequence[batching.Request], batch_tokens: int) -> list[Any]:
+    """Token terms in the model's own precision less those in float32, (n, L) a request."""
+    own = elbo.terms(requests, model, batch_tokens=batch_tokens)
+    with model.widened():
+        wide = elbo.terms(requests, model, batch_tokens=batch_tokens)
+    return [a - b for a, b in zip(own, wide, strict=True)]
