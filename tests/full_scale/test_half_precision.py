@@ -115,7 +115,7 @@ def test_the_table_of_a_record_has_no_such_rows(table):
     }  # fmt: skip
 
 
-SPREAD = ("lower_quartile", "median", "upper_quartile", "tail_index")
+SPREAD = ("quartile1", "median", "quartile3", "tail_index")
 
 
 def test_the_table_shows_the_spread_over_pairs(table):
@@ -142,6 +142,6 @@ def test_tail_index_by_hand():
 
 def test_few_pairs_have_quartiles_but_no_tail():
     cells = list(spread("x", [Estimate(v) for v in (1.0, 2.0, 3.0)], column={}))
-    assert [c.row for c in cells] == ["x_lower_quartile", "x_median", "x_upper_quartile"]
+    assert [c.row for c in cells] == ["x_quartile1", "x_median", "x_quartile3"]
     assert [c.value for c in cells] == [1.5, 2.0, 2.5]
     assert list(spread("x", [Estimate(1.0)], column={})) == []

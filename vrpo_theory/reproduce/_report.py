@@ -63,15 +63,23 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     for method in methods:
         found = [c for c in cells if c["method"] == method]
         yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"]) for c in found})
-        wide = [c for c in found if c["interval"] is not None and c["n_pairs"] >= MANY_PAIRS]
-        if wide:
-            yield line(
-                "95% over pairs", {column_label(c["column"]): "{:.3g}..{:.3g}".format(*c["interval"]) for c in wide}
-            )
+        spans = {column_label(c["column"]): _span(c["interval"]) for c in found if _telling(c)}
+        if spans:
+            yield line("95%", spans)
     for name, key in (("predicted", "predicted"), ("paper", "paper"), ("verdict", "verdict")):
         text = {column_label(c["column"]): _text(c[key]) for c in reversed(cells) if c[key] is not None}
         if text:
             yield line(name, text)
+
+
+def _telling(cell: Mapping[str, Any]) -> bool:
+    """Whether a cell's interval says more than its value."""
+    interval, pairs = cell["interval"], cell["n_pairs"]
+    return interval is not None and pairs >= MANY_PAIRS and interval[0] < interval[1]
+
+
+def _span(interval: Sequence[float]) -> str:
+    return "{:.2g}..{:.2g}".format(*interval)
 
 
 def _text(value: Any) -> str:
@@ -82,6 +90,7 @@ def _text(value: Any) -> str:
 LEGEND = {
     "shared": "n_t x n_yt; apart: policy and reference do not share masks",
     "stderr": "0.0247(7): 0.0247 with Monte Carlo standard error 0.0007",
+    "interval": "95%: bootstrap interval of the mean over pairs, from 16 pairs on",
     "predicted": "predicted: by the statement or quadrature that the value is held against",
     "paper": "paper: its printed number (8B model, other pairs: compare orders, not values)",
     "verdict": "verdict: does value - base have the paper's sign, or the value agree; ? where noise hides it",
@@ -91,6 +100,8 @@ LEGEND = {
 def legend(cells: Cells) -> str:
     """How to read what these cells show, and no more."""
     found = {k for c in cells for k in LEGEND if c.get(k) is not None or k in c["column"]}
+    if not any(map(_telling, cells)):
+        found.discard("interval")
     return "; ".join(text for key, text in LEGEND.items() if key in found)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from vrpo_theory.reproduce.base import Cell
 from vrpo_theory.types import Estimate
 
-QUARTILES = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
+QUARTILES = {"quartile1": 0.25, "median": 0.5, "quartile3": 0.75}
 ENOUGH = 16
 """Fewest pairs whose tail index is worth a number: Hill's estimator then sees four values."""
 NOTE = "over pairs; tail_index: Hill's, of the largest sqrt(pairs); at 2 or less the mean has no standard error"
