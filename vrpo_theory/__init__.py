@@ -4,10 +4,11 @@ Layers; a module imports only downwards, or inside its own folder:
 
 0. ``types``, ``randomness``, ``numerics``, ``errors``, ``files``, ``_registry``: words, streams, arithmetic.
 1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
-2. ``elbo`` (the one formula) and ``preference`` (score, loss, gradient).
-3. ``exact`` (enumeration, exact variance) and ``sampling`` (Monte Carlo).
-4. ``sharpness``, ``auditing`` and ``plotting``.
-5. ``reproduce`` (tables and figures), ``scoring``, ``inputs``, ``console``, ``cli``.
+2. ``elbo`` (the one formula), ``preference`` (score, loss, gradient), ``functionals`` (plug-in, jackknife,
+   leave-one-out), ``batching``, ``convolution``, ``parameters``.
+3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
+4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``.
+5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``console``, ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.
 """
@@ -19,19 +20,24 @@ from typing import Any
 
 _HOMES = {
     "vrpo_theory.auditing": ("audit",),
-    "vrpo_theory.types": (
-        "Budget", "Case", "Estimate", "Masks", "Moments", "PreferencePair", "Profile", "Response",
-    ),
     "vrpo_theory.couplings": ("Coupling",),
     "vrpo_theory.data": ("read_pairs",),
     "vrpo_theory.designs": ("DESIGNS",),
-    "vrpo_theory.exact": ("margin_moments", "margin_variance", "profiles", "tabulate", "true_margin"),
+    "vrpo_theory.exact": (
+        "loss_moments", "margin_moments", "margin_variance", "profiles", "score_law", "tabulate", "true_margin",
+    ),
     "vrpo_theory.models": ("MODELS",),
+    "vrpo_theory.models._loading": ("load_model",),
+    "vrpo_theory.planning": ("Cost", "plan"),
     "vrpo_theory.preference": ("backward", "loss"),
     "vrpo_theory.reproduce": ("EXHIBITS",),
-    "vrpo_theory.sampling": ("estimate_scores", "gradient_variance", "replicate"),
+    "vrpo_theory.sampling": ("draw_pools", "estimate_scores", "gradient_variance", "replicate"),
+    "vrpo_theory.sampling.store": ("Recorded", "SampleStore"),
     "vrpo_theory.scoring": ("score_pairs",),
     "vrpo_theory.statements": ("STATEMENTS",),
+    "vrpo_theory.types": (
+        "Budget", "Case", "Estimate", "Masks", "Moments", "PreferencePair", "Profile", "Response",
+    ),
     "vrpo_theory.weightings": ("WEIGHTINGS",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

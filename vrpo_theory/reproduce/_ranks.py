@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from vrpo_theory.errors import InputError
-from vrpo_theory.reproduce._ablation import Configuration, Measured
+from vrpo_theory.reproduce._ablation.study import Configuration, Measured
 from vrpo_theory.types import Case
 
 

@@ -29,13 +29,12 @@ CERTAIN = 3.0
 def compute(context: Context) -> list[Cell]:
     """Per model: the measured rows, each with its ratios to base; then the rows that need training."""
     from vrpo_theory.reproduce import _ablation, _ranks
-    from vrpo_theory.reproduce._ablation_dtype import dtype_rows
 
     printed = [_ablation.Configuration(c["n_t"], c["n_yt"], c["shared"]) for c in _ablation_table()["configurations"]]
     cells = []
     for model, cases in context.cases.items():
         found = _ranks.gathered(lambda part: _ablation.rows(part, printed, context), cases)
-        for measured in [*found, *dtype_rows(cases, printed[0], context)]:
+        for measured in [*found, *_ablation.dtype_rows(cases, printed[0], context)]:
             cells += _row(measured, model, context)
         cells += _training_rows(printed, model)
     return cells

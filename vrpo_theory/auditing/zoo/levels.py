@@ -1,4 +1,7 @@
-"""Mistakes in how many tokens are masked, and in the weight that belongs to it; most were found in public code."""
+"""Mistakes in how many tokens are masked, and in the weight that belongs to it; most were found in public code.
+
+One of them is right in a special case, which stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,12 @@ def rounded_counts(
         sums = masked_sums(model, prompt, answer, counted(counts, length, generator))
         found.append((length / counts * sums).mean())
     return float(torch.stack(found).mean())
+
+
+@specimen("accepted", lengths=(8,), n=(16,), toys=("rough",))
+def public_form_one_by_one(model: Any, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """The form of the authors' public likelihood code at batch size 1, where its counts are uniform."""
+    return rounded_counts(model, prompt, answer, n, generator, batch_size=1)
 
 
 @specimen("rejected", "count-plus-one-weight")

@@ -88,11 +88,3 @@ def time_form(model: Any, prompt: Tensor, answer: Tensor, n: int, generator: Gen
     t = 1 - torch.rand(n, generator=generator, dtype=torch.float64)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
     return float((sums / t).mean())
-
-
-@specimen("accepted", lengths=(8,), n=(16,), toys=("rough",))
-def public_form_one_by_one(model: Any, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
-    """The form of the authors' public likelihood code at batch size 1, where its counts are uniform."""
-    from vrpo_theory.auditing.zoo.levels import rounded_counts
-
-    return rounded_counts(model, prompt, answer, n, generator, batch_size=1)

@@ -1,11 +1,10 @@
-"""What the ablation measures, per pair and configuration: exactly, by the paper's repeats, or from one pool."""
+"""The words of the ablation: a configuration, a study of some pairs, a measured row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from vrpo_theory import exact
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.types import Budget, Case, Estimate
@@ -89,31 +88,6 @@ class Study:
         return "all parameters" if self.parameters == "full" else "up-projection of block 0 (the paper's proxy)"
 
 
-def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context: Context) -> list[Measured]:
-    """All measured rows of one model."""
-    from vrpo_theory.reproduce._ablation_exact import exact_rows
-    from vrpo_theory.reproduce._ablation_pooled import pooled_rows
-    from vrpo_theory.reproduce._ablation_repeats import repeated_rows
-
-    study = Study(cases, configurations, context, _tabulated(cases, context))
-    found = list(exact_rows(study)) if study.answers is not None else []
-    known = {measured.row: measured.values for measured in found}
-    if context.method == "exact":
-        return found
-    if context.protocol in ("paper", "both") or (context.protocol == "auto" and context.scale == "toy"):
-        found += repeated_rows(study, known)
-    if context.protocol in ("pooled", "both") or (context.protocol == "auto" and context.scale == "real"):
-        found += pooled_rows(study, known)
-    return found
-
-
 def predictions(known: Mapping[str, Values], row: str) -> dict[Configuration, list[float]]:
     """Exact values of a row, pair by pair, as what an estimate of it should be."""
     return {c: [e.value for e in estimates] for c, estimates in known.get(row, {}).items()}
-
-
-def _tabulated(cases: Sequence[Case], context: Context) -> list[Case] | None:
-    if context.method == "mc" or (context.method == "auto" and not all(map(exact.within, cases))):
-        return None
-    with context.bar("enumerating masks", exact.mask_count(cases)) as progress:
-        return exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)

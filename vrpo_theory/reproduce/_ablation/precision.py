@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from vrpo_theory import elbo, sampling
-from vrpo_theory.reproduce._ablation import Configuration, Measured
+from vrpo_theory.reproduce._ablation.study import Configuration, Measured
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.types import Case, Estimate
 

@@ -10,7 +10,7 @@ import numpy as np
 from vrpo_theory import exact, preference, sampling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import mean_estimate, variance_estimate
-from vrpo_theory.reproduce._ablation import Configuration, Measured, Study, Values, predictions
+from vrpo_theory.reproduce._ablation.study import Configuration, Measured, Study, Values, predictions
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import Estimate, Moments
 

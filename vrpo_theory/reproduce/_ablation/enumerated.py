@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vrpo_theory import exact
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.reproduce._ablation import NEEDS_TWO, Configuration, Measured, Study
+from vrpo_theory.reproduce._ablation.study import NEEDS_TWO, Configuration, Measured, Study
 from vrpo_theory.types import ROLES, Case, Estimate
 
 GRADIENT_LENGTH = 8

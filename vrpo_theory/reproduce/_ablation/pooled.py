@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from vrpo_theory import sampling
-from vrpo_theory.reproduce._ablation import NEEDS_TWO, Configuration, Measured, Study, Values, predictions
+from vrpo_theory.reproduce._ablation.study import NEEDS_TWO, Configuration, Measured, Study, Values, predictions
 from vrpo_theory.types import ROLES, SIDES, Budget, Estimate
 
 GRADIENT_STEPS = 6

@@ -1,0 +1,66 @@
+"""The benchmarks run at their smallest sizes and keep what they found; how fast they are is not for a test to say."""
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """Imports a script of the folder as `python benchmarks/NAME.py` does."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("name", ["exact", "designs"])
+def test_quick_run_keeps_a_document(name, bench, tmp_path, monkeypatch):
+    script, measuring = bench(name), bench("measuring")
+    if name == "exact":  # fresh processes have a test of their own
+        monkeypatch.setattr(script, "peak_memory", lambda make, *arguments: {"peak_mb": make(*arguments)() and 0.0})
+    document = json.loads(measuring.keep(name, script.measure(quick=True), tmp_path).read_text())
+    assert document["machine"]["threads"] == 1
+    assert document["machine"]["torch"]
+    for rows in document["sections"].values():
+        assert rows
+        assert all(value is None or isinstance(value, str | int | float) for row in rows for value in row.values())
+
+
+def test_memory_is_that_of_the_work_alone(bench, tmp_path, monkeypatch):
+    """Text fills its pages, so the peak is known; what the script holds before is in the baseline."""
+    (tmp_path / "held.py").write_text("BEFORE = b'x' * 10**8\n\ndef make(size):\n    return lambda: b'x' * size\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = bench("measuring").peak_memory(bench("held").make, 2 * 10**8)
+    assert found["peak_mb"] - found["baseline_mb"] == pytest.approx(200, abs=20)
+
+
+def test_work_that_fails_says_so(bench, tmp_path, monkeypatch):
+    (tmp_path / "failing.py").write_text("def make():\n    return lambda: [][0]\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RuntimeError, match="IndexError"):
+        bench("measuring").peak_memory(bench("failing").make)
+
+
+def test_rounds_run_in_turn_after_a_warm_up(bench):
+    measuring, seen = bench("measuring"), []
+    times = measuring.interleaved({name: lambda name=name: seen.append(name) for name in "ab"}, 2)
+    assert seen == ["a", "b", "a", "b", "b", "a"]
+    assert {name: len(rounds) for name, rounds in times.items()} == {"a": 2, "b": 2}
+
+
+def test_ratio_is_the_median_within_rounds(bench):
+    """A machine that slows down eightfold between rounds changes nothing."""
+    found = bench("measuring").ratio({"a": [1.0, 2.0, 8.0], "b": [2.0, 4.0, 16.0]}, "a", "b")
+    assert found == {"median": 0.5, "q1": 0.5, "q3": 0.5, "rounds": 3}
+
+
+def test_crossing_is_where_a_power_law_has_the_variance(bench):
+    n = bench("designs").np.array([1.0, 2.0, 4.0])
+    curve = bench("designs").Curve(n, 8 * n[:, None] ** -1.5 * [1.0, 1e3], 0 * n[:, None] + [0.1, 0.1])
+    found, error = curve.crossing(8 / 3**1.5)
+    assert found[0] == pytest.approx(3)
+    assert 0 < error[0] < 0.1 / 1.5  # errors of two points on a line of slope 1.5
+    assert str(found[1]) == str(error[1]) == "nan"  # beyond the curve

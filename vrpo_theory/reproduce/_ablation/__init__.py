@@ -1,0 +1,37 @@
+"""What the ablation measures, per pair and configuration: exactly, by the paper's repeats, or from one pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vrpo_theory import exact
+from vrpo_theory.reproduce._ablation.enumerated import exact_rows
+from vrpo_theory.reproduce._ablation.pooled import pooled_rows
+from vrpo_theory.reproduce._ablation.precision import dtype_rows
+from vrpo_theory.reproduce._ablation.repeats import repeated_rows
+from vrpo_theory.reproduce._ablation.study import Configuration, Measured, Study
+from vrpo_theory.reproduce.base import Context
+from vrpo_theory.types import Case
+
+__all__ = ["Configuration", "Measured", "dtype_rows", "rows"]
+
+
+def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context: Context) -> list[Measured]:
+    """All measured rows of one model."""
+    study = Study(cases, configurations, context, _tabulated(cases, context))
+    found = list(exact_rows(study)) if study.answers is not None else []
+    known = {measured.row: measured.values for measured in found}
+    if context.method == "exact":
+        return found
+    if context.protocol in ("paper", "both") or (context.protocol == "auto" and context.scale == "toy"):
+        found += repeated_rows(study, known)
+    if context.protocol in ("pooled", "both") or (context.protocol == "auto" and context.scale == "real"):
+        found += pooled_rows(study, known)
+    return found
+
+
+def _tabulated(cases: Sequence[Case], context: Context) -> list[Case] | None:
+    if context.method == "mc" or (context.method == "auto" and not all(map(exact.within, cases))):
+        return None
+    with context.bar("enumerating masks", exact.mask_count(cases)) as progress:
+        return exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
