@@ -65,3 +65,15 @@ def variance_from_squares(squares: NDArray[Any]) -> Estimate:
     left_out = (total(squares) - squares * r / (r - 1)) / (r - 2)
     spread = total((left_out - left_out.mean()) ** 2)
     return Estimate(value, math.sqrt((r - 1) / r * spread))
+
+
+def tail_index(values: ArrayLike, k: int) -> Estimate | None:
+    """Hill's estimate of alpha in P(X > x) ~ x^-alpha from the k largest values, with its error alpha / sqrt(k).
+
+    At 2 or less the law has no finite variance. None if those values are not all positive, or all the same.
+    """
+    top = np.sort(np.asarray(values, dtype=float))[-k - 1 :]
+    if top[0] <= 0 or top[0] == top[-1]:
+        return None
+    alpha = 1 / float(np.mean(np.log(top[1:] / top[0])))
+    return Estimate(alpha, alpha / math.sqrt(k))

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import pareto
 
 from vrpo_theory import Budget, Masks, Moments, PreferencePair, Profile, Response
 from vrpo_theory.files import write_atomically
-from vrpo_theory.numerics import log_sigmoid, mean_estimate, sigmoid, total, variance_estimate
+from vrpo_theory.numerics import log_sigmoid, mean_estimate, sigmoid, tail_index, total, variance_estimate
 from vrpo_theory.randomness import content_key
 from vrpo_theory.types import combine
 
@@ -121,3 +122,17 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["file.json"]
+
+
+@pytest.mark.statistical(rate=1e-9, detects="a tail index off by a factor of 2")
+def test_tail_index_of_a_pareto_law():
+    index = tail_index(pareto(1.5).rvs(40_000, random_state=3), 200)
+    assert abs(index.value - 1.5) < 6.2 * index.stderr < 0.75
+
+
+def test_tail_index_by_hand():
+    found = tail_index([1.0, 1.0, 2.0, 2 * math.e], 2)
+    assert found.value == pytest.approx(2 / (math.log(2) + math.log(2) + 1))
+    assert found.stderr == pytest.approx(found.value / math.sqrt(2))
+    assert tail_index([-1.0, 0.0, 0.0, 3.0], 2) is None
+    assert tail_index([2.0] * 9, 3) is None

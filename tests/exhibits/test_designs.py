@@ -73,6 +73,27 @@ def test_losses_and_biases_are_the_engines(cells):
     assert select(cells, "bias_margin")["midpoints"]["value"] == pytest.approx(np.mean(off), rel=1e-9)
 
 
+def test_an_oracle_knows_each_response(cells):
+    """Its loss has the variance that its score has, response by response, to first order."""
+    entrant = entrants()["importance count, oracle"]
+    for k, answer in enumerate(tabulate(CASES)):
+        known = profiles(answer)
+        designs = {side: entrant.make(known[side]) for side in known}
+        assert designs["chosen"] != designs["rejected"]
+        law = score_law(answer, Budget(8), Coupling(), 0.2, designs)
+        parts = [margin_variance(known, d, Budget(8), Coupling(), sides=(s,)) for s, d in designs.items()]
+        assert law.variance == pytest.approx(0.04 * sum(parts), rel=1e-5)
+        (estimate,) = Race(CASES[k : k + 1], Context()).losses(entrant, 8)[1]
+        moments = loss_moments(law, 0.2 * true_margin(answer))
+        assert estimate.value == pytest.approx(moments.variance)
+
+
+def test_responses_that_share_timesteps_have_one_design():
+    design = DESIGNS["iid_count"]()
+    with pytest.raises(ValueError, match="they need one design"):
+        Coupling(levels_shared=True).draw(CASES[0].pair, {"chosen": design, "rejected": design}, Budget(2), seed=0)
+
+
 def test_gradients_are_sampled_for_a_few(cells):
     found = select(cells, "var_gradient")
     assert set(found) == {BASE, "strata", "power strata", "power strata, cross-fitted", DEFAULT}

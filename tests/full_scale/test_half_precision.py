@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import pareto
 from typer.testing import CliRunner
 
 import vrpo_theory
@@ -16,7 +15,7 @@ from vrpo_theory.cli import app
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.models._loading import load_model
-from vrpo_theory.reproduce._spread import spread, tail_index
+from vrpo_theory.reproduce._spread import spread
 from vrpo_theory.sampling import precision_deviations
 from vrpo_theory.types import Budget, Case, Estimate, PreferencePair, Response
 from vrpo_theory.weightings.plain import PLAIN
@@ -126,18 +125,6 @@ def test_the_table_shows_the_spread_over_pairs(table):
         assert low < middle < high
         assert middle == pytest.approx(base[row]["median"])
         assert base[row]["interval"] is not None
-
-
-@pytest.mark.statistical(rate=1e-9, detects="a tail index off by a factor of 2")
-def test_tail_index_of_a_pareto_law():
-    index, stderr = tail_index(pareto(1.5).rvs(40_000, random_state=3))
-    assert abs(index - 1.5) < 6.2 * stderr < 0.75
-
-
-def test_tail_index_by_hand():
-    assert tail_index([1.0, 1.0, 2.0, math.e * 2])[0] == pytest.approx(2 / (math.log(2) + math.log(2) + 1))
-    assert tail_index([-1.0, 0.0, 0.0, 3.0]) == (None, None)
-    assert tail_index([2.0] * 9) == (None, None)
 
 
 def test_few_pairs_have_quartiles_but_no_tail():

@@ -14,6 +14,8 @@ import numpy as np
 from vrpo_theory.auditing.cells import Cell
 from vrpo_theory.auditing.generators import GeneratorUse
 from vrpo_theory.auditing.mistakes import Mistake, known, mean_of
+from vrpo_theory.numerics import tail_index
+from vrpo_theory.types import Estimate
 
 ENOUGH = 50
 """Calls below which a cell has no say."""
@@ -51,21 +53,12 @@ def diagnose(cells: Sequence[Cell], use: GeneratorUse) -> tuple[Finding, ...]:
     return (*findings, *_of_the_errors(seen), *_of_the_generator(use), *_of_the_rows(seen))
 
 
-def tail_index(cells: Sequence[Cell]) -> tuple[float, float] | None:
-    """Hill's index of the heaviest tail below the ELBO, with its standard error; at most 2 means infinite variance.
-
-    From the largest 5% of the values of each heavy cell at the smallest n; the median over cells.
-    """
+def heaviest_tail(cells: Sequence[Cell]) -> Estimate | None:
+    """Tail index below the ELBO: of the largest 5% of each heavy cell at the smallest n, the median over cells."""
     heavy = [c for c in cells if c.heavy and len(c.values) >= 400]
     heavy = [c for c in heavy if c.n == min(x.n for x in heavy)]
-    found = []
-    for cell in heavy:
-        size = np.sort(-np.array(cell.values))[::-1]
-        k = len(size) // 20
-        spread = float(np.log(size[:k] / size[k]).mean()) if size[k] > 0 else 0.0
-        if spread:
-            found.append((1 / spread, 1 / spread / math.sqrt(k)))
-    return sorted(found)[len(found) // 2] if found else None
+    found = [index for c in heavy if (index := tail_index(-np.array(c.values), len(c.values) // 20))]
+    return sorted(found, key=lambda index: index.value)[len(found) // 2] if found else None
 
 
 def _of_the_masks(cells: Sequence[Cell]) -> Iterator[Finding]:
@@ -83,10 +76,10 @@ def _of_the_masks(cells: Sequence[Cell]) -> Iterator[Finding]:
 
 
 def _of_the_tail(cells: Sequence[Cell]) -> Iterator[Finding]:
-    index = tail_index(cells)
+    index = heaviest_tail(cells)
     if index is None:
         return
-    value, error = index
+    value, error = index.value, index.stderr
     text = f"tail index {value:.2f} (standard error {error:.2f}) over values below the assumed range"
     if value < MEAN_LOST and any(c.evidence.too_low for c in cells):
         yield Finding("raw-time-weight", f"{text}: the mean is infinite, as with 1/t of a t that the masks clamp")

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.auditing.cells import Cell
-from vrpo_theory.auditing.diagnosis import Finding, tail_index
+from vrpo_theory.auditing.diagnosis import Finding, heaviest_tail
 from vrpo_theory.auditing.generators import GeneratorUse
 from vrpo_theory.errors import CheckError, UndecidedError
 
@@ -61,12 +61,16 @@ class Audit:
             low, high = first.interval()
             return (
                 f"{first.reason} by {abs(first.bias.value):.3g} nats (bias in [{low:.3g}, {high:.3g}]) on "
-                f"{_place(first)}; {len(chosen)} cells rejected"
+                f"{_place(first)}; {len(chosen)} {'cell' if len(chosen) == 1 else 'cells'} rejected"
             )
         whys = {c.reason: sum(x.reason == c.reason for x in chosen) for c in chosen}
         text = "; ".join(f"{why} in {count} of {len(self.cells)} cells" for why, count in whys.items())
-        index = tail_index(self.cells)
-        return text + (f": heavy tails, infinite variance suspected (tail index {index[0]:.2f})" if index else "")
+        index = heaviest_tail(self.cells)
+        return text + (
+            f": heavy tails, infinite variance suspected (tail index near {index.value:.1f}; it is from 2 down)"
+            if index
+            else ""
+        )
 
     def raise_for_verdict(self) -> None:
         """Nothing if accepted.

@@ -6,18 +6,18 @@ outcomes of sums of independent masks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.convolution import Slot, Terms, convolve
-from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.couplings import Contrast, Coupling, per_side
 from vrpo_theory.designs.base import Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import log_sigmoid, total
-from vrpo_theory.types import ROLES, Budget, Case
+from vrpo_theory.types import ROLES, Budget, Case, Side
 from vrpo_theory.weightings.base import Separable
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -89,7 +89,7 @@ def score_law(
     budget: Budget,
     coupling: Coupling,
     beta: float,
-    design: Design = VRPO,
+    design: Design | Mapping[Side, Design] = VRPO,
     weighting: Separable = PLAIN,
 ) -> ScoreLaw:
     """Law of s_hat under any design of independent masks, any sharing of masks.
@@ -98,7 +98,7 @@ def score_law(
     ----------
     tabulated : Case
         From `vrpo_theory.exact.tabulate`.
-    design : Design
+    design : Design, or one by side
         VRPO's iid counts by default.
     weighting : Separable
 
@@ -112,13 +112,14 @@ def score_law(
     Source: ours. Given its level, a mask adds beta times its share times L/l (or 1/t) times S, with S uniform over
     masks of l tokens; l is what the level says, or binomial given t.
     """
-    if coupling.levels_shared or not convolves(design):
-        raise ValueError(
-            f"{design.name}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo"
-        )
-    slots = [
-        slot for contrast in coupling.contrasts for slot in _slots(tabulated, contrast, design, budget, weighting, beta)
-    ]
+    slots = []
+    for contrast in coupling.contrasts:
+        own = per_side(design, contrast.side)
+        if coupling.levels_shared or not convolves(own):
+            raise ValueError(
+                f"{own.name}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo"
+            )
+        slots += _slots(tabulated, contrast, own, budget, weighting, beta)
     return ScoreLaw(*convolve(slots, budget.n_yt))
 
 

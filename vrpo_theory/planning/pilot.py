@@ -145,9 +145,10 @@ def _terms(
 def fit_profile(level: Array, sums: Array, length: int) -> Profile:
     """A profile from masked sums (N, 2) at counts (N,).
 
-    The variances of (L/l) S, of policy, reference and difference, are non-negative combinations of 1, 1 - l/L and
-    L/l - 1 (0 at l = L, where there is one mask), as those of a shock per mask and of independent tokens are. They are
-    fitted to squared residuals, weighed by the square of what is expected of them. The mean is a parabola in l/L, and,
+    The variances of (L/l) S, of policy, reference and difference, are non-negative combinations of 1, 1 - x and
+    (1 - x)^k/x with x = l/L and k = 1, 3, 9 (0 at l = L, where there is one mask): those of a shock per mask, of
+    independent tokens, and of tokens that matter only while their neighbours are visible. They are fitted to squared
+    residuals, weighed by the square of what is expected of them. The mean is a parabola in l/L, and,
     where counts repeat, each count's own departure from it, shrunk so that their spread is what remains of the observed
     one after the noise.
     """
@@ -204,10 +205,10 @@ def _variance(share: Array, square: Array, every: Array) -> Array:
     from scipy.optimize import nnls
 
     def basis(x: Array) -> Array:
-        return np.stack([np.ones_like(x), 1 - x, 1 / x - 1], 1) * (x < 1)[:, None]
+        return np.stack([np.ones_like(x), 1 - x, *((1 - x) ** k / x for k in (1, 3, 9))], 1) * (x < 1)[:, None]
 
     expected = np.full(len(share), square.mean() + 1e-300)
-    coefficients = np.zeros(3)
+    coefficients = np.zeros(5)
     for _ in range(3):
         coefficients = nnls(basis(share) / expected[:, None], square / expected)[0]
         expected = np.maximum(basis(share) @ coefficients, 0.05 * square.mean() + 1e-300)

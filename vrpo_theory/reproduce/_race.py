@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import exact, preference, sampling
-from vrpo_theory.numerics import mean_estimate, variance_estimate
+from vrpo_theory.designs.base import Design
+from vrpo_theory.numerics import mean_estimate, total, variance_estimate
 from vrpo_theory.reproduce._entrants import BASE, Entrant, entrants
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Profile, Side
@@ -52,11 +53,11 @@ class Race:
 
     def sums(self, entrant: Entrant, k: int, n: int) -> NDArray[np.float64]:
         """Replicated parts of the margin of pair k, (repeats, 2), in nats."""
-        case, design = self.answers[k], entrant.make(self._known(k)["chosen"])
-        budget = entrant.budget(design, n)
-        entrant.weighting.check(design)
+        case, designs = self.answers[k], self._designs(entrant, k)
+        budget = entrant.budget(designs["chosen"], n)
+        entrant.weighting.check(designs["chosen"])
         draws = [
-            entrant.coupling.draw(case.pair, design, budget, seed=self.context.seed, repeat=r)
+            entrant.coupling.draw(case.pair, designs, budget, seed=self.context.seed, repeat=r)
             for r in range(self.repeats)
         ]
         tokens = self.context.batch_tokens if all(map(exact.within, self.cases)) else LONG_TOKENS
@@ -69,13 +70,16 @@ class Race:
 
     def margin_bias(self, entrant: Entrant, n: int) -> list[Estimate]:
         """|E margin_hat - margin| of every pair, exactly; empty for an unbiased design."""
+        if self._designs(entrant, 0)["chosen"].unbiased:
+            return []
         biases = []
         for k, answer in enumerate(self.answers):
-            profiles = self._known(k)
-            design = entrant.make(profiles["chosen"])
-            mean = exact.margin_mean(profiles, design, entrant.budget(design, n), entrant.coupling)
+            mean = total([
+                exact.margin_mean(self._known(k), design, entrant.budget(design, n), entrant.coupling, sides=(side,))
+                for side, design in self._designs(entrant, k).items()
+            ])  # fmt: skip
             biases.append(Estimate(abs(mean - exact.true_margin(answer))))
-        return [] if entrant.make(self._known(0)["chosen"]).unbiased else biases
+        return biases
 
     def losses(self, entrant: Entrant, n: int) -> tuple[list[Estimate], list[Estimate]]:
         """Bias and variance of the plug-in loss of every pair."""
@@ -84,9 +88,10 @@ class Race:
 
     def _loss(self, entrant: Entrant, k: int, n: int) -> tuple[Estimate, Estimate]:
         answer, beta = self.answers[k], self.context.beta
-        design, score = entrant.make(self._known(k)["chosen"]), beta * exact.true_margin(answer)
-        if entrant.exact and exact.convolves(design):
-            law = exact.score_law(answer, entrant.budget(design, n), entrant.coupling, beta, design)
+        designs, score = self._designs(entrant, k), beta * exact.true_margin(answer)
+        if entrant.exact and all(map(exact.convolves, designs.values())):
+            budget = entrant.budget(designs["chosen"], n)
+            law = exact.score_law(answer, budget, entrant.coupling, beta, designs)
             moments = exact.loss_moments(law, score)
             return Estimate(moments.bias), Estimate(moments.variance)
         losses = preference.loss(beta * self.sums(entrant, k, n).sum(1))
@@ -104,14 +109,18 @@ class Race:
         """tr V of the plug-in gradient of every pair, by replication."""
         found = []
         for k, case in enumerate(self.cases):
-            design = entrant.make(self._known(k)["chosen"])
+            designs = self._designs(entrant, k)
             found.append(
                 sampling.gradient_variance(
-                    case, design, entrant.budget(design, n), entrant.coupling, self.gradient_repeats,
+                    case, designs, entrant.budget(designs["chosen"], n), entrant.coupling, self.gradient_repeats,
                     seed=self.context.seed, weighting=entrant.weighting, beta=self.context.beta,
                 )
             )  # fmt: skip
         return found
+
+    def _designs(self, entrant: Entrant, k: int) -> dict[Side, Design]:
+        """The design of each response of pair k; an oracle fits each its own."""
+        return {side: entrant.make(profile) for side, profile in self._known(k).items()}
 
     def _known(self, k: int) -> Mapping[Side, Profile]:
         """Profiles of pair k; of no use, but there, where they are not known."""

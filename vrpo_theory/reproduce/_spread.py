@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vrpo_theory.numerics import tail_index
 from vrpo_theory.reproduce.base import Cell
 from vrpo_theory.types import Estimate
 
@@ -26,18 +27,6 @@ def spread(row: str, estimates: Sequence[Estimate], **about: Any) -> Iterator[Ce
     for name, share in QUARTILES.items():
         yield Cell(f"{row}_{name}", value=float(np.quantile(values, share)), **about)
     if len(values) >= ENOUGH:
-        index, stderr = tail_index(values)
-        yield Cell(f"{row}_tail_index", value=index, stderr=stderr, **about | {"unit": ""})
-
-
-def tail_index(values: Any) -> tuple[float | None, float | None]:
-    """Hill's estimate of alpha in P(X > x) ~ x^-alpha, and its standard error alpha / sqrt(k).
-
-    Hill (1975), with the k = floor(sqrt(n)) largest of n values; (None, None) if those are not all positive and apart.
-    """
-    k = math.isqrt(len(values))
-    top = np.sort(np.asarray(values, float))[-k - 1 :]
-    if top[0] <= 0 or top[0] == top[-1]:
-        return None, None
-    alpha = 1 / float(np.mean(np.log(top[1:] / top[0])))
-    return alpha, alpha / math.sqrt(k)
+        index = tail_index(values, math.isqrt(len(values)))
+        value, stderr = (index.value, index.stderr) if index else (None, None)
+        yield Cell(f"{row}_tail_index", value=value, stderr=stderr, **about | {"unit": ""})

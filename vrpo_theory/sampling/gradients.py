@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,14 @@ from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import variance_from_squares
 from vrpo_theory.parameters import differentiating, select_parameters
-from vrpo_theory.types import Budget, Case, Estimate
+from vrpo_theory.types import Budget, Case, Estimate, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 
 def gradient_variance(
     case: Case,
-    design: Design,
+    design: Design | Mapping[Side, Design],
     budget: Budget,
     coupling: Coupling,
     repeats: int,
@@ -36,6 +36,7 @@ def gradient_variance(
 
     Parameters
     ----------
+    design : Design, or one by side
     parameters : {"full", "up-proj"}
         All parameters of the policy, or the up-projection of its first block (the paper's proxy, 2505.19223v2, D.5).
     scores : (repeats,) floats, optional
