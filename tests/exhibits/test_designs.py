@@ -88,6 +88,18 @@ def test_an_oracle_knows_each_response(cells):
         assert estimate.value == pytest.approx(moments.variance)
 
 
+def test_a_law_that_its_lattice_does_not_resolve_is_sampled_instead():
+    """Fitted to this pair, the paper's t-sampler hardly ever draws small t, and then weighs them by 1e5."""
+    case = MODELS["toy_llada"].case(0, 8)
+    race = Race([case], Context(repeats=200))
+    entrant, (answer,) = entrants()["P-POTS, oracle"], race.answers
+    designs = {side: entrant.make(profile) for side, profile in profiles(answer).items()}
+    assert not score_law(answer, Budget(8), Coupling(), 0.2, designs).resolved
+    (bias,), (variance,) = race.losses(entrant, 8)
+    assert bias.stderr is not None
+    assert variance.value < 0.1  # no more than the score's
+
+
 def test_responses_that_share_timesteps_have_one_design():
     design = DESIGNS["iid_count"]()
     with pytest.raises(ValueError, match="they need one design"):

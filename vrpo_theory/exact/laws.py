@@ -53,6 +53,11 @@ class ScoreLaw:
         """V s_hat, too large by at most ``jitter``."""
         return total(self.prob * (self.value - self.mean) ** 2)
 
+    @property
+    def resolved(self) -> bool:
+        """Whether splitting has added less than 1% of the variance; rare atoms far away make a lattice too coarse."""
+        return self.jitter <= 0.01 * self.variance
+
 
 @dataclass(frozen=True)
 class LossMoments:

@@ -82,7 +82,7 @@ class Race:
         return biases
 
     def losses(self, entrant: Entrant, n: int) -> tuple[list[Estimate], list[Estimate]]:
-        """Bias and variance of the plug-in loss of every pair."""
+        """Bias and variance of the plug-in loss of every pair; replicated where its law is unknown or unresolved."""
         found = [self._loss(entrant, k, n) for k in range(len(self.cases))]
         return [bias for bias, _ in found], [variance for _, variance in found]
 
@@ -92,8 +92,9 @@ class Race:
         if entrant.exact and all(map(exact.convolves, designs.values())):
             budget = entrant.budget(designs["chosen"], n)
             law = exact.score_law(answer, budget, entrant.coupling, beta, designs)
-            moments = exact.loss_moments(law, score)
-            return Estimate(moments.bias), Estimate(moments.variance)
+            if law.resolved:
+                moments = exact.loss_moments(law, score)
+                return Estimate(moments.bias), Estimate(moments.variance)
         losses = preference.loss(beta * self.sums(entrant, k, n).sum(1))
         return mean_estimate(losses - float(preference.loss(score))), variance_estimate(losses)
 

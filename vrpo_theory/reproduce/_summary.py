@@ -19,7 +19,7 @@ def over_pairs(estimates: Sequence[Estimate], seed: int) -> dict[str, Any]:
     """Cell fields of a mean over pairs; its error is Monte Carlo's alone, its interval the spread over pairs."""
     values = np.array([e.value for e in estimates])
     errors = [e.stderr for e in estimates if e.stderr is not None]
-    stderr = math.hypot(*errors) / len(errors) if len(errors) == len(estimates) else None
+    stderr = math.hypot(*errors) / len(values) if errors else None  # exact values among them have none
     return {
         "value": total(values) / len(values),
         "stderr": stderr,
