@@ -29,6 +29,14 @@ def test_quick_run_keeps_a_document(name, bench, tmp_path, monkeypatch):
         assert all(value is None or isinstance(value, str | int | float) for row in rows for value in row.values())
 
 
+def test_audits_are_kept_with_their_verdicts(bench, tmp_path):
+    path = bench("auditor").measure(["count_form", "no_weight"], tmp_path, quick=True)
+    rows = json.loads(path.read_text())["sections"]["specimens"]
+    assert [r["estimator"] for r in rows] == ["count_form", "no_weight"]
+    assert [r["due"] for r in rows] == ["accepted", "rejected"]
+    assert all(r["cells"] == 1 for r in rows)
+
+
 def test_memory_is_that_of_the_work_alone(bench, tmp_path, monkeypatch):
     """Text fills its pages, so the peak is known; what the script holds before is in the baseline."""
     (tmp_path / "held.py").write_text("BEFORE = b'x' * 10**8\n\ndef make(size):\n    return lambda: b'x' * size\n")

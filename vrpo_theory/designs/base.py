@@ -184,8 +184,10 @@ def masked(form: Form, uniforms: Array, level: Array) -> Flags:
     if form == "time":
         return uniforms < level[:, None]
     # A stable sort breaks ties by position, so the masks are the same on every machine.
-    rank = np.argsort(np.argsort(uniforms, axis=1, kind="stable"), axis=1, kind="stable")
-    return rank < level[:, None]
+    order = np.argsort(uniforms, axis=1, kind="stable")
+    out = np.empty(uniforms.shape, bool)
+    np.put_along_axis(out, order, np.arange(uniforms.shape[1]) < level[:, None], axis=1)
+    return out
 
 
 def subsets(count: int, length: int) -> Iterator[Flags]:

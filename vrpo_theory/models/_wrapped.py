@@ -132,7 +132,10 @@ def scored(head: Head, hidden: Tensor, mask: Tensor, tokens: Tensor, chunk: int)
 
 def _chunks(head: Head, hidden: Tensor, target: Tensor, chunk: int) -> Iterator[Tensor]:
     for states, ids in zip(hidden.split(chunk), target.split(chunk), strict=True):
-        yield checkpoint(_score, head, states, ids, use_reentrant=False, preserve_rng_state=False)
+        if torch.is_grad_enabled():
+            yield checkpoint(_score, head, states, ids, use_reentrant=False, preserve_rng_state=False)
+        else:
+            yield _score(head, states, ids)
 
 
 def _score(head: Head, hidden: Tensor, target: Tensor) -> Tensor:

@@ -78,15 +78,15 @@ class TwoWay(Weighting):
 
 def _omega(member: Array, z: Array, rho: float, row_sum: Array) -> Array:
     """omega, (n, L), from memberships (n, L), regressors (n, p) and wanted row sums (n,)."""
-    width = z.shape[1]
+    (rows, length), width = member.shape, z.shape[1]
     squares = (z[:, :, None] * z[:, None, :]).reshape(len(z), -1)
     inverse = np.linalg.inv((member.T @ squares).reshape(-1, width, width) + rho * np.eye(width))
     # fitted[k, i] = z_k' H_i^-1 z_k' as a row over k'; summed over the tokens that both masks hold.
-    half = np.einsum("ka,iab->kib", z, inverse) * member[:, :, None]
+    half = (z @ inverse.transpose(1, 0, 2).reshape(width, -1)).reshape(rows, length, width) * member[:, :, None]
     spread = z[:, None, :] * member[:, :, None]
-    joint = half.reshape(len(z), -1) @ spread.reshape(len(z), -1).T
+    joint = half.reshape(rows, -1) @ spread.reshape(rows, -1).T
     alpha = np.linalg.solve(np.diag(member.sum(1)) - joint, row_sum)
-    effect = np.einsum("iab,ib->ia", inverse, member.T @ (alpha[:, None] * z))
+    effect = (inverse @ (member.T @ (alpha[:, None] * z))[:, :, None])[:, :, 0]
     return member * (alpha[:, None] - z @ effect.T)
 
 
