@@ -8,8 +8,7 @@ import pytest
 
 from vrpo_theory import DESIGNS, WEIGHTINGS, Budget, Masks, Profile
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.exact import margin_mean, margin_variance
-from vrpo_theory.exact.joint import estimator_law
+from vrpo_theory.exact import estimator_law, margin_mean, margin_variance
 from vrpo_theory.randomness import Address
 from vrpo_theory.weightings.plain import PLAIN, Plain
 

@@ -10,9 +10,8 @@ import pytest
 from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, Profile, Response, profiles, tabulate, true_margin
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.errors import InputError
-from vrpo_theory.exact import contrast_moments, margin_moments, margin_variance, profile
+from vrpo_theory.exact import contrast_moments, estimator_law, margin_moments, margin_variance, profile
 from vrpo_theory.exact.enumeration import MaskTable, all_masks, enumerate_masks
-from vrpo_theory.exact.joint import estimator_law
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES, Case, PreferencePair
 from vrpo_theory.weightings.plain import PLAIN

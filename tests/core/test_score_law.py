@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, margin_variance, profiles, replicate, tabulate, true_margin
-from vrpo_theory.exact import loss_moments, margin_mean, score_law
-from vrpo_theory.exact.joint import estimator_law
+from vrpo_theory.exact import estimator_law, loss_moments, margin_mean, score_law
 from vrpo_theory.numerics import log_sigmoid
 from vrpo_theory.weightings.plain import PLAIN
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, tabulate
-from vrpo_theory.exact.joint import estimator_law
+from vrpo_theory.exact import estimator_law
 from vrpo_theory.reproduce import Context
 from vrpo_theory.weightings.plain import PLAIN
 

@@ -5,6 +5,7 @@ from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks
 from vrpo_theory.exact.gaps import gap_profile
 from vrpo_theory.exact.gradients import GradientMoments, elbo_gradient_moments, score_gradient_moments
 from vrpo_theory.exact.grams import GRAM_LENGTH, GradientGram, gradient_grams
+from vrpo_theory.exact.joint import estimator_law
 from vrpo_theory.exact.laws import LossMoments, ScoreLaw, convolves, loss_moments, score_law
 from vrpo_theory.exact.leave_one_out import leave_one_out_moments
 from vrpo_theory.exact.loss_estimators import LossEstimator, loss_estimator
@@ -29,6 +30,7 @@ __all__ = [
     "convolves",
     "elbo_gradient_moments",
     "enumerate_masks",
+    "estimator_law",
     "gap_profile",
     "gradient_grams",
     "leave_one_out_moments",

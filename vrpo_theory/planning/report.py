@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from vrpo_theory.planning.candidates import Candidate
-from vrpo_theory.planning.plan import Forecast, Plan
+from vrpo_theory.planning.plan import Plan
+from vrpo_theory.planning.planner import Forecast
 
 SHOWN = 8
 """Candidates of the ranking that are printed."""
