@@ -109,12 +109,15 @@ def _quotient(above: Estimate, below: Estimate) -> Estimate:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gains, a colour a model, short and long responses apart; the rule at 1 is VRPO."""
+    """Gains, a colour a model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
     figure, axes = plotting.panels(2, width=7.0, height=6.0)
     for ax, models in zip(axes, (SHORT, LONG), strict=True):
         series = {model: _line(cells, model) for model in models}
         plotting.dots(
-            ax, {k: v for k, v in series.items() if v}, title="VRPO's variance over the design's", xlabel="gain"
+            ax,
+            {k: v for k, v in series.items() if v},
+            title="VRPO's variance over the design's",
+            xlabel="gain (* biased)",
         )
         ax.set_xscale("log")
     return figure
@@ -124,7 +127,8 @@ def _line(cells: Sequence[Mapping[str, Any]], model: str) -> dict[str, float]:
     """Gains of one model at n = 8, or the budget it has."""
     n = 8 if 8 in BUDGETS.get(model, (8,)) else BUDGETS[model][0]
     found = [c for c in cells if c["row"] == "gain" and c["column"]["model"] == model and c["column"]["n"] == n]
-    return {c["column"]["design"]: c["value"] for c in found}
+    biased = {c["column"]["design"] for c in cells if c["row"] == "bias_margin"}
+    return {c["column"]["design"] + " *" * (c["column"]["design"] in biased): c["value"] for c in found}
 
 
 exhibit(
