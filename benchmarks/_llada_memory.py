@@ -20,9 +20,9 @@ from vrpo_theory.models.llada.predictor import LOGITS
 from vrpo_theory.weightings.plain import PLAIN
 
 BUDGETS = (2, 32)
-MICRO = 2
-"""Sequences of a batch of the gradient, at any budget: two batches at n = 2, since at the peak of the first one no
-gradient is held yet."""
+MICRO = (2, 4)
+"""Sequences of a batch of the gradient. Two at n = 2 make two batches, so that a gradient is held while the next one is
+computed, as at any larger n; four are one batch, which holds none yet."""
 Work = Callable[[], object]
 
 
@@ -35,12 +35,12 @@ def scoring(setting: list[Any]) -> Work:
     )
 
 
-def gradient(setting: list[Any], n: int) -> Work:
+def gradient(setting: list[Any], n: int, micro_batch: int) -> Work:
     """The gradient of one pair in all parameters of the policy, from n masks a response."""
     made = Setting(*setting)
     (case,) = made.cases(1)
     draws = Coupling().draw(case.pair, IidCount(), Budget(n, 1), seed=0)
-    return lambda: backward(case, draws, PLAIN, batch_tokens=MICRO * made.size.length)
+    return lambda: backward(case, draws, PLAIN, batch_tokens=micro_batch * made.size.length)
 
 
 def head(setting: list[Any], batch: int, chunk: int | None) -> Work:
@@ -75,7 +75,10 @@ def _row(setting: Setting, what: str, make: Callable[..., Work], *arguments: Any
 def whole(setting: Setting) -> list[dict[str, Any]]:
     """Rows of scoring and of the gradient."""
     score = _row(setting, "score, n = 8", scoring, micro_batch=setting.size.batch)
-    return [score, *(_row(setting, f"gradient, n = {n}", gradient, n, micro_batch=MICRO) for n in BUDGETS)]
+    gradients = [
+        _row(setting, f"gradient, n = {n}", gradient, n, size, micro_batch=size) for size in MICRO for n in BUDGETS
+    ]
+    return [score, *gradients]
 
 
 def head_row(setting: Setting, batch: int, chunk: int | None) -> dict[str, Any]:

@@ -6,8 +6,7 @@ estimator, the verdict that is due and the verdict given, and the mistake by nam
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import measuring
 import torch
@@ -36,16 +35,14 @@ def specimen(name: str, *, quick: bool) -> measuring.Row:
     }
 
 
-def measure(names: list[str], folder: Path | None = None, *, quick: bool = False) -> Path:
-    """Audit the named specimens and keep what came of it."""
+def measure(quick: bool, names: Sequence[str] = tuple(ZOO)) -> Mapping[str, Sequence[measuring.Row]]:
+    """Every audit, one after the other; quick ones show that the script runs, not how the specimens fare."""
     torch.set_num_threads(1)
     rows = [specimen(name, quick=quick) for name in names]
     right = sum((r["due"], r["mistake due"]) == (r["given"], r["mistake named"]) for r in rows)
     summary = {"specimens": len(rows), "right": right, "slowest_s": max(r["seconds"] for r in rows)}
-    return measuring.keep("auditor", {"summary": [summary], "specimens": rows}, folder)
+    return {"summary": [summary], "specimens": rows}
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one cell each: shows that it runs, not how it fares")
-    measure(list(ZOO), quick=parser.parse_args().quick)
+    measuring.run("auditor", __doc__, measure)

@@ -14,16 +14,14 @@ writes ``benchmarks/results/designs.json``:
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from measuring import Row, interleaved, keep, ratio
+from measuring import Row, interleaved, ratio, run
 from numpy.typing import NDArray
 
 from vrpo_theory import elbo
@@ -175,14 +173,5 @@ def measure(quick: bool) -> Mapping[str, Sequence[Row]]:
     return {"forward passes for a standard error, in nats": list(needed), "cost of the weights": list(cost)}
 
 
-def main() -> None:
-    """Measure and keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smallest sizes: does it run at all?")
-    parser.add_argument("--out", type=Path, help="folder, instead of benchmarks/results")
-    options = parser.parse_args()
-    keep("designs", measure(options.quick), options.out)
-
-
 if __name__ == "__main__":
-    main()
+    run("designs", __doc__, measure)

@@ -14,15 +14,13 @@ writes ``benchmarks/results/exact.json``:
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import _accuracy
 import numpy as np
 import torch
 from _forwards import Forwards
-from measuring import Row, interleaved, keep, peak_memory, ratio
+from measuring import Row, interleaved, peak_memory, ratio, run
 from numpy.typing import NDArray
 
 from vrpo_theory.exact import MAX_LENGTH, enumerate_masks, gap_profile
@@ -138,14 +136,5 @@ def measure(quick: bool) -> Mapping[str, Sequence[Row]]:
     return {title: list(rows) for title, rows in zip(titles, (*sections, sampled), strict=True)}
 
 
-def main() -> None:
-    """Measure and keep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smallest sizes: does it run at all?")
-    parser.add_argument("--out", type=Path, help="folder, instead of benchmarks/results")
-    options = parser.parse_args()
-    keep("exact", measure(options.quick), options.out)
-
-
 if __name__ == "__main__":
-    main()
+    run("exact", __doc__, measure)

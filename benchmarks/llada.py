@@ -27,7 +27,7 @@ import torch
 import typer
 from _llada_cost import cost
 from _llada_flops import forwards
-from _llada_memory import heads, whole
+from _llada_memory import BUDGETS, MICRO, heads, whole
 from _llada_models import DTYPES, AllLogits, Setting, requests
 from measuring import RESULTS, interleaved, keep, ratio
 
@@ -90,8 +90,10 @@ def requirements(setting: Setting, found: dict[str, Rows]) -> Rows:
     if setting.device.startswith("cuda") and "speed" in found:
         rows.append(_at_least("scoring's share of the matrix rate", found["speed"][0]["share"], SHARE))
     if "memory" in found:
-        _, few, many = (row["peak_mb"] for row in found["memory"])
-        rows.append(_at_most("peak of the gradient at n = 32 over n = 2", many / few, GROWTH))
+        peaks = {(row["micro_batch"], row["what"]): row["peak_mb"] for row in found["memory"]}
+        for size in MICRO:
+            few, many = (peaks[size, f"gradient, n = {n}"] for n in BUDGETS)
+            rows.append(_at_most(f"peak of the gradient at n = 32 over n = 2, batches of {size}", many / few, GROWTH))
     for row in found.get("memory of the head", []):
         if row["what"] != "all logits":
             bar = TENSORS * row["logits_mb"] + SLACK

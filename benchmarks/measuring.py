@@ -6,6 +6,7 @@ the median over rounds of the ratio within a round; seconds alone are given for 
 
 from __future__ import annotations
 
+import argparse
 import gc
 import importlib
 import inspect
@@ -128,6 +129,15 @@ def keep(name: str, sections: Mapping[str, Sequence[Row]], folder: Path | None =
         console.print(_table(title, rows))
     console.print(f"{path}, on {document['machine']['cpu']}, {document['machine']['threads']} thread(s)")
     return path
+
+
+def run(name: str, about: str | None, measure: Callable[[bool], Mapping[str, Sequence[Row]]]) -> None:
+    """A script's entry point: ``--quick`` and ``--out``, then measure and keep."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smallest sizes: does it run at all?")
+    parser.add_argument("--out", type=Path, help="folder, instead of benchmarks/results")
+    options = parser.parse_args()
+    keep(name, measure(options.quick), options.out)
 
 
 def _table(title: str, rows: Sequence[Row]) -> Table:

@@ -29,12 +29,20 @@ def test_quick_run_keeps_a_document(name, bench, tmp_path, monkeypatch):
         assert all(value is None or isinstance(value, str | int | float) for row in rows for value in row.values())
 
 
-def test_audits_are_kept_with_their_verdicts(bench, tmp_path):
-    path = bench("auditor").measure(["count_form", "no_weight"], tmp_path, quick=True)
-    rows = json.loads(path.read_text())["sections"]["specimens"]
-    assert [r["estimator"] for r in rows] == ["count_form", "no_weight"]
-    assert [r["due"] for r in rows] == ["accepted", "rejected"]
-    assert all(r["cells"] == 1 for r in rows)
+def test_audits_stand_beside_the_verdicts_that_are_due(bench):
+    sections = bench("auditor").measure(True, ["count_form", "no_weight"])
+    rows = sections["specimens"]
+    assert [(r["estimator"], r["due"], r["cells"]) for r in rows] == [
+        ("count_form", "accepted", 1), ("no_weight", "rejected", 1),
+    ]  # fmt: skip
+    right = [(r["due"], r["mistake due"]) == (r["given"], r["mistake named"]) for r in rows]
+    assert sections["summary"][0]["right"] == sum(right)
+
+
+def test_scripts_keep_where_they_are_told(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["any.py", "--quick", "--out", str(tmp_path)])
+    bench("measuring").run("any", "what it measures", lambda quick: {"section": [{"quick": quick}]})
+    assert json.loads((tmp_path / "any.json").read_text())["sections"] == {"section": [{"quick": True}]}
 
 
 def test_memory_is_that_of_the_work_alone(bench, tmp_path, monkeypatch):

@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from vrpo_theory import score_pairs, tabulate, true_margin
 from vrpo_theory.cli import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -29,3 +31,25 @@ def test_the_options_that_are_named_exist(command):
     known = set(re.findall(r"--[a-z-]+", CliRunner().invoke(app, [command, "--help"]).stdout))
     assert lines
     assert {option for line in lines for option in re.findall(r"--[a-z-]+", line)} <= known
+
+
+class Uniform:
+    """No more than the README asks of a predictor."""
+
+    device, dtype, vocabulary = torch.device("cpu"), torch.float64, 5
+
+    def __init__(self, scale):
+        self.scale, self.fingerprint = scale, f"uniform {scale}"
+
+    def log_prob(self, tokens, answer, mask, attention):
+        return -self.scale * mask.sum(1, keepdim=True).sqrt() * mask
+
+
+def test_five_attributes_make_a_predictor():
+    block = re.search(r"```\n(from vrpo_theory import Case.*?)```", README, re.S)[1]
+    ids = {"prompt_ids": [0], "chosen_ids": [1, 2, 3, 4], "rejected_ids": [3, 2, 1]}
+    names = {"my_policy": Uniform(1.0), "my_reference": Uniform(0.5), **ids}
+    exec(block, names)
+    case = names["Case"](names["my_policy"], names["my_reference"], names["pair"])
+    (sampled,) = score_pairs([case], method="exact")
+    assert sampled["margin"] == pytest.approx(true_margin(*tabulate([case])))

@@ -53,6 +53,13 @@ def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
         assert best.weighting == PLAIN
 
 
+@pytest.mark.parametrize("budget", [4, 8, 16])
+def test_two_way_weights_are_not_recommended_on_the_toy_where_they_lose(budget):
+    cases, _ = toy("tabular", 8)
+    for seed in range(4):
+        assert plan(cases, pilot=64, budget=budget, seed=seed).recommended.candidate.weighting == PLAIN
+
+
 def test_two_way_weights_are_recommended_where_the_pilot_shows_their_gain():
     cases = [MODELS["markov"].case(seed, 64) for seed in range(8)]
     found = plan(cases, pilot=128, budget=8, batch_tokens=2**18)
