@@ -8,7 +8,7 @@ Layers; a module imports only downwards, or inside its own folder:
    leave-one-out), ``batching``, ``convolution``, ``parameters``.
 3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
 4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``.
-5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``console``, ``cli``.
+5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.
 """

@@ -8,6 +8,22 @@ from typing import Annotated, Literal
 import typer
 
 from vrpo_theory.console import exit_codes
+from vrpo_theory.options import (
+    Adapter,
+    BatchTokens,
+    Beta,
+    Device,
+    DeviceMap,
+    Dtype,
+    Json,
+    Limit,
+    MaybePairs,
+    MaybePolicy,
+    MaybeReference,
+    Seed,
+    Store,
+    Truncate,
+)
 
 Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases; --list shows them")]
 
@@ -15,31 +31,31 @@ Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases; --
 def reproduce(
     exhibits: Exhibits = None,
     show_list: Annotated[bool, typer.Option("--list", help="list the exhibits and stop")] = False,
-    seed: Annotated[int, typer.Option(help="seed of every draw")] = 0,
-    beta: Annotated[float, typer.Option(help="DPO's beta")] = 0.2,
-    json: Annotated[bool, typer.Option("--json", help="one JSON document on standard output")] = False,
+    seed: Seed = 0,
+    beta: Beta = 0.2,
+    json: Json = False,
     out: Annotated[Path, typer.Option(help="folder of results")] = Path("results"),
     check: Annotated[
         bool, typer.Option("--check", help="recompute, compare with --out; exit 3 on a difference")
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if no input changed")] = False,
-    policy: Annotated[str | None, typer.Option(help="policy: a checkpoint's folder, or hub id org/name@COMMIT")] = None,
-    reference: Annotated[str | None, typer.Option(help="reference: as --policy")] = None,
-    pairs: Annotated[Path | None, typer.Option(help="preference pairs, JSON Lines")] = None,
+    policy: MaybePolicy = None,
+    reference: MaybeReference = None,
+    pairs: MaybePairs = None,
     method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
-    limit: Annotated[int | None, typer.Option(min=1, help="use the first so many pairs")] = None,
-    truncate: Annotated[bool, typer.Option("--truncate", help="cut rows that are too long")] = False,
-    adapter: Annotated[Path | None, typer.Option(help="LoRA adapter of the policy")] = None,
-    batch_tokens: Annotated[int, typer.Option(min=1, help="tokens a forward pass, padding included")] = 2**12,
-    device: Annotated[str, typer.Option(help="where checkpoints run")] = "cpu",
-    device_map: Annotated[str | None, typer.Option(help="as accelerate takes it: auto")] = None,
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
+    limit: Limit = None,
+    truncate: Truncate = False,
+    adapter: Adapter = None,
+    batch_tokens: BatchTokens = 2**12,
+    device: Device = "cpu",
+    device_map: DeviceMap = None,
+    dtype: Dtype = "float32",
     checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing", help="recompute activations")] = False,
     gradient: Annotated[Literal["auto", "full", "up-proj", "none"], typer.Option(help="whose gradient")] = "auto",
     protocol: Annotated[Literal["auto", "pooled", "paper", "both"], typer.Option(help="pool, or repeats")] = "auto",
     pool: Annotated[str, typer.Option(help="timesteps, masks at each")] = "12,4",
     repeats: Annotated[int | None, typer.Option(min=3, help="Monte Carlo replications")] = None,
-    store: Annotated[Path | None, typer.Option(help="keep every evaluation here, and resume from it")] = None,
+    store: Store = None,
     from_store: Annotated[Path | None, typer.Option(help="recompute from a store, without models")] = None,
 ) -> None:
     """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""

@@ -1,0 +1,96 @@
+"""``vrpo score``: ELBOs, margin and score of every pair."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from vrpo_theory.cli._shared import print_json
+from vrpo_theory.console import exit_codes
+from vrpo_theory.options import (
+    Adapter,
+    BatchTokens,
+    Beta,
+    Device,
+    DeviceMap,
+    Dtype,
+    Json,
+    Limit,
+    Pairs,
+    Policy,
+    Reference,
+    Seed,
+    Store,
+    Truncate,
+)
+
+
+def score(
+    policy: Policy,
+    reference: Reference,
+    pairs: Pairs,
+    method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
+    n_t: Annotated[int, typer.Option(min=1, help="timesteps")] = 8,
+    n_yt: Annotated[int, typer.Option(min=1, help="masks a timestep")] = 1,
+    shared: Annotated[bool, typer.Option(help="policy and reference see the same masks")] = True,
+    design: Annotated[str, typer.Option(help="as `vrpo plan` writes it")] = "iid_count",
+    weighting: Annotated[str, typer.Option(help="as `vrpo plan` writes it")] = "plain",
+    groups: Annotated[int, typer.Option(min=1, help="independent estimates that are averaged")] = 1,
+    beta: Beta = 0.2,
+    seed: Seed = 0,
+    limit: Limit = None,
+    truncate: Truncate = False,
+    adapter: Adapter = None,
+    batch_tokens: BatchTokens = 2**12,
+    device: Device = "cpu",
+    device_map: DeviceMap = None,
+    dtype: Dtype = "float32",
+    store: Store = None,
+    json: Json = False,
+) -> None:
+    """ELBOs, margin and score of every pair, exact or by Monte Carlo with standard errors."""
+    with exit_codes():
+        from tqdm import tqdm
+
+        from vrpo_theory import scoring
+        from vrpo_theory.couplings import Coupling
+        from vrpo_theory.inputs import Sources
+        from vrpo_theory.recording import opened
+        from vrpo_theory.reproduce import Context
+        from vrpo_theory.reproduce._provenance import provenance, record_fields
+        from vrpo_theory.types import Budget
+
+        sampler = scoring.sampler(design, weighting, Budget(n_t, n_yt), Coupling(shared), groups)
+        options = {"device": device, "dtype": dtype, "device_map": device_map}
+        sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
+        context = Context(
+            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype
+        )
+        with opened(sources, store, lambda cases: record_fields(context, sources, cases)) as cases:
+            total = scoring.forward_passes(cases, method, sampler)
+            with tqdm(total=total, desc="forward passes", leave=False, disable=None) as bar:
+                documents = scoring.score_pairs(
+                    cases, method=method, sampler=sampler, beta=beta, seed=seed, batch_tokens=batch_tokens,
+                    progress=bar.update,
+                )  # fmt: skip
+            origin = provenance(context, {sources.label: cases}) | {"sampler": sampler.document()}
+        _print(documents, origin, as_json=json)
+
+
+def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"pairs": documents, "provenance": origin})
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = ("id", "method", "margin", "score", "stderr", "v_time", "v_mask")
+    table = Table(*columns, title="margins in nats; score = beta x margin")
+    for document in documents:
+        table.add_row(*(_text(document[name]) for name in columns))
+    Console().print(table, highlight=False)
+
+
+def _text(value: object) -> str:
+    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

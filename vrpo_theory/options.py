@@ -1,0 +1,55 @@
+"""Options that commands share: one name, one check, one sentence of help each (layer 5).
+
+A command writes ``beta: Beta = 0.2``; the type says what is accepted, so that a bad value ends the command before
+a model is loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def finite(value: float | None) -> float | None:
+    """The value itself; what is not a finite number is bad usage."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
+
+
+def positive(value: float | None) -> float | None:
+    """The value itself; what is not finite and above zero is bad usage."""
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise typer.BadParameter(f"{value} is not a finite number above 0")
+    return value
+
+
+def not_negative(value: float | None) -> float | None:
+    """The value itself; what is not finite or is below zero is bad usage."""
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise typer.BadParameter(f"{value} is not a finite number of at least 0")
+    return value
+
+
+CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
+
+Policy = Annotated[str, typer.Option(help=f"policy: {CHECKPOINT}")]
+Reference = Annotated[str, typer.Option(help=f"reference: {CHECKPOINT}")]
+Pairs = Annotated[Path, typer.Option(help="preference pairs, JSON Lines")]
+MaybePolicy = Annotated[str | None, typer.Option("--policy", help=f"policy: {CHECKPOINT}")]
+MaybeReference = Annotated[str | None, typer.Option("--reference", help=f"reference: {CHECKPOINT}")]
+MaybePairs = Annotated[Path | None, typer.Option("--pairs", help="preference pairs, JSON Lines")]
+Limit = Annotated[int | None, typer.Option(min=1, help="only the first so many pairs")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="cut rows that are too long")]
+Adapter = Annotated[Path | None, typer.Option(help="LoRA adapter of the policy")]
+BatchTokens = Annotated[int, typer.Option(min=1, help="tokens per forward pass, padding included")]
+Device = Annotated[str, typer.Option(help="where the checkpoints run")]
+DeviceMap = Annotated[str | None, typer.Option(help="as accelerate takes it: auto")]
+Dtype = Annotated[str, typer.Option(help="float32 or bfloat16")]
+Store = Annotated[Path | None, typer.Option(help="keep every evaluation here, and resume from it")]
+Beta = Annotated[float, typer.Option(callback=not_negative, help="DPO's beta")]
+Seed = Annotated[int, typer.Option(help="seed of every draw")]
+Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
