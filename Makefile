@@ -34,7 +34,7 @@ $(VENV)/.package: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.package
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,test,llm]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,test,llm,adapters,datasets]'
 	touch $@
 
 clean:
