@@ -38,18 +38,22 @@ CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
 
 Policy = Annotated[str, typer.Option(help=f"policy: {CHECKPOINT}")]
 Reference = Annotated[str, typer.Option(help=f"reference: {CHECKPOINT}")]
-Pairs = Annotated[Path, typer.Option(help="preference pairs, JSON Lines")]
+Pairs = Annotated[Path, typer.Option(help="file of preference pairs, JSON Lines")]
 MaybePolicy = Annotated[str | None, typer.Option("--policy", help=f"policy: {CHECKPOINT}")]
 MaybeReference = Annotated[str | None, typer.Option("--reference", help=f"reference: {CHECKPOINT}")]
-MaybePairs = Annotated[Path | None, typer.Option("--pairs", help="preference pairs, JSON Lines")]
-Limit = Annotated[int | None, typer.Option(min=1, help="only the first so many pairs")]
-Truncate = Annotated[bool, typer.Option("--truncate", help="cut rows that are too long")]
-Adapter = Annotated[Path | None, typer.Option(help="LoRA adapter of the policy")]
-BatchTokens = Annotated[int, typer.Option(min=1, help="tokens per forward pass, padding included")]
-Device = Annotated[str, typer.Option(help="where the checkpoints run")]
-DeviceMap = Annotated[str | None, typer.Option(help="as accelerate takes it: auto")]
-Dtype = Annotated[str, typer.Option(help="float32 or bfloat16")]
-Store = Annotated[Path | None, typer.Option(help="keep every evaluation here, and resume from it")]
-Beta = Annotated[float, typer.Option(callback=not_negative, help="DPO's beta")]
+MaybePairs = Annotated[Path | None, typer.Option("--pairs", help="file of preference pairs, JSON Lines")]
+Limit = Annotated[int | None, typer.Option(min=1, help="only the first N pairs")]
+Truncate = Annotated[
+    bool, typer.Option("--truncate", help="shorten prompts and answers that are too long for the model")
+]
+Adapter = Annotated[Path | None, typer.Option(help="folder of a LoRA adapter of the policy")]
+BatchTokens = Annotated[int, typer.Option(min=1, help="most tokens per forward pass, padding included")]
+Device = Annotated[str, typer.Option(help="device of the checkpoints, for example cuda")]
+DeviceMap = Annotated[str | None, typer.Option(help="spread layers over devices as accelerate does: auto")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64")]
+Store = Annotated[
+    Path | None, typer.Option(help="folder that keeps every evaluation; a repeated command goes on from it")
+]
+Beta = Annotated[float, typer.Option(callback=not_negative, help="beta of the DPO loss")]
 Seed = Annotated[int, typer.Option(help="seed of every draw")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]

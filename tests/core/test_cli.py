@@ -262,6 +262,21 @@ def test_plans_that_cannot_be_made_are_bad_input(pairs, options):
     assert vrpo("plan", *checkpoints(pairs), "--pilot", 8, *options).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("score", "--n-t", 2), ("plan", "--pilot", 8, "--budget", 8), ("reproduce", "table3", "--pool", "2,2")],
+    ids=lambda command: command[0],
+)
+def test_a_run_on_real_checkpoints_is_not_called_a_toy(pairs, tmp_path, command):
+    out = ("--out", tmp_path, "--gradient", "none") if command[0] == "reproduce" else ()
+    result = vrpo(*command, *checkpoints(pairs), *out, "--limit", 1, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    origin = document["exhibits"]["table3"]["provenance"] if out else document["provenance"]
+    assert origin["options"]["scale"] == "real"
+    assert "toy" not in json.dumps(origin)
+
+
 def test_disk_full_keeps_the_old_table(tmp_path, monkeypatch):
     assert reproduce(tmp_path).exit_code == 0
     before = (tmp_path / "table3.json").read_bytes()

@@ -31,20 +31,22 @@ def plan(
     policy: Policy,
     reference: Reference,
     pairs: Pairs,
-    pilot: Annotated[int, typer.Option(min=4, help="evaluations a response")] = 64,
+    pilot: Annotated[int, typer.Option(min=4, help="evaluations per response")] = 64,
     budget: Annotated[
-        float | None, typer.Option(callback=positive, help="cost a response and model, in forward passes")
+        float | None, typer.Option(callback=positive, help="cost per response and model, in forward passes")
     ] = None,
     target_stderr: Annotated[
-        float | None, typer.Option(callback=positive, help="wanted standard error of a score")
+        float | None, typer.Option(callback=positive, help="largest acceptable standard error of a score")
     ] = None,
     target_bias: Annotated[
-        float | None, typer.Option(callback=positive, help="wanted bound on the bias of the loss, nats")
+        float | None, typer.Option(callback=positive, help="largest acceptable bias of the loss, in nats")
     ] = None,
-    cost: Annotated[str, typer.Option(help="cost of a timestep, and of each mask at it")] = "0,1",
+    cost: Annotated[str, typer.Option(help="cost per timestep and per mask, in forward passes")] = "0,1",
     beta: Beta = 0.2,
     seed: Seed = 0,
-    gradient: Annotated[Literal["none", "full", "up-proj"], typer.Option(help="predict its variance too")] = "none",
+    gradient: Annotated[
+        Literal["none", "full", "up-proj"], typer.Option(help="predict the variance of this gradient too")
+    ] = "none",
     limit: Limit = None,
     truncate: Truncate = False,
     adapter: Adapter = None,
@@ -82,7 +84,9 @@ def plan(
                 )  # fmt: skip
             except ValueError as error:
                 raise InputError(str(error)) from None
-        context = Context(seed=seed, beta=beta, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype)
+        context = Context(
+            seed=seed, beta=beta, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype, scale="real"
+        )
         if json:
             print_json(report.document(found) | {"provenance": provenance(context, {sources.label: cases})})
         else:

@@ -30,12 +30,14 @@ def score(
     policy: Policy,
     reference: Reference,
     pairs: Pairs,
-    method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
-    n_t: Annotated[int, typer.Option(min=1, help="timesteps")] = 8,
-    n_yt: Annotated[int, typer.Option(min=1, help="masks a timestep")] = 1,
+    method: Annotated[
+        Literal["auto", "exact", "mc"], typer.Option(help="auto: exact for responses of up to 12 tokens")
+    ] = "auto",
+    n_t: Annotated[int, typer.Option(min=1, help="timesteps per response")] = 8,
+    n_yt: Annotated[int, typer.Option(min=1, help="masks per timestep")] = 1,
     shared: Annotated[bool, typer.Option(help="policy and reference see the same masks")] = True,
-    design: Annotated[str, typer.Option(help="as `vrpo plan` writes it")] = "iid_count",
-    weighting: Annotated[str, typer.Option(help="as `vrpo plan` writes it")] = "plain",
+    design: Annotated[str, typer.Option(help="design of the masks, for example power_strata(power=2.0)")] = "iid_count",
+    weighting: Annotated[str, typer.Option(help="weights of the masks, for example two_way(rho=1.0)")] = "plain",
     groups: Annotated[int, typer.Option(min=1, help="independent estimates that are averaged")] = 1,
     beta: Beta = 0.2,
     seed: Seed = 0,
@@ -65,8 +67,9 @@ def score(
         options = {"device": device, "dtype": dtype, "device_map": device_map}
         sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
         context = Context(
-            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype
-        )
+            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
+            scale="real",
+        )  # fmt: skip
         with opened(sources, store, lambda cases: record_fields(context, sources, cases)) as cases:
             total = scoring.forward_passes(cases, method, sampler)
             with tqdm(total=total, desc="forward passes", leave=False, disable=None) as bar:

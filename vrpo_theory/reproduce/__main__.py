@@ -25,24 +25,27 @@ from vrpo_theory.options import (
     Truncate,
 )
 
-Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases; --list shows them")]
+Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases of exhibits; --list shows them")]
 
 
 def reproduce(
     exhibits: Exhibits = None,
-    show_list: Annotated[bool, typer.Option("--list", help="list the exhibits and stop")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="list the exhibits, then stop")] = False,
     seed: Seed = 0,
     beta: Beta = 0.2,
     json: Json = False,
-    out: Annotated[Path, typer.Option(help="folder of results")] = Path("results"),
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
     check: Annotated[
-        bool, typer.Option("--check", help="recompute, compare with --out; exit 3 on a difference")
+        bool,
+        typer.Option("--check", help="recompute and compare with the results in --out; exit code 3 on a difference"),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if no input changed")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if nothing changed")] = False,
     policy: MaybePolicy = None,
     reference: MaybeReference = None,
     pairs: MaybePairs = None,
-    method: Annotated[Literal["auto", "exact", "mc"], typer.Option(help="auto: exact up to 12 tokens")] = "auto",
+    method: Annotated[
+        Literal["auto", "exact", "mc"], typer.Option(help="auto: exact for responses of up to 12 tokens")
+    ] = "auto",
     limit: Limit = None,
     truncate: Truncate = False,
     adapter: Adapter = None,
@@ -50,13 +53,23 @@ def reproduce(
     device: Device = "cpu",
     device_map: DeviceMap = None,
     dtype: Dtype = "float32",
-    checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing", help="recompute activations")] = False,
-    gradient: Annotated[Literal["auto", "full", "up-proj", "none"], typer.Option(help="whose gradient")] = "auto",
-    protocol: Annotated[Literal["auto", "pooled", "paper", "both"], typer.Option(help="pool, or repeats")] = "auto",
-    pool: Annotated[str, typer.Option(help="timesteps, masks at each")] = "12,4",
-    repeats: Annotated[int | None, typer.Option(min=3, help="Monte Carlo replications")] = None,
+    checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="save memory: recompute activations for the gradient")
+    ] = False,
+    gradient: Annotated[
+        Literal["auto", "full", "up-proj", "none"],
+        typer.Option(help="parameters whose gradient is studied; auto: all on toys, the up-projections on checkpoints"),
+    ] = "auto",
+    protocol: Annotated[
+        Literal["auto", "pooled", "paper", "both"],
+        typer.Option(help="how the ablation is sampled; auto: paper on toys, pooled on checkpoints"),
+    ] = "auto",
+    pool: Annotated[str, typer.Option(help="timesteps per response and masks per timestep of a pool")] = "12,4",
+    repeats: Annotated[int | None, typer.Option(min=3, help="independent repeats per number")] = None,
     store: Store = None,
-    from_store: Annotated[Path | None, typer.Option(help="recompute from a store, without models")] = None,
+    from_store: Annotated[
+        Path | None, typer.Option(help="folder of an earlier --store: recompute from it, without checkpoints")
+    ] = None,
 ) -> None:
     """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
     from vrpo_theory.reproduce import EXHIBITS, Context
