@@ -264,7 +264,7 @@ def test_plans_that_cannot_be_made_are_bad_input(pairs, options):
 
 @pytest.mark.parametrize(
     "command",
-    [("score", "--n-t", 2), ("plan", "--pilot", 8, "--budget", 8), ("reproduce", "table3", "--pool", "2,2")],
+    [("score", "--n-t", 2), ("plan", "--pilot", 8, "--budget", 8), ("reproduce", "table3", "--pool", "3,2")],
     ids=lambda command: command[0],
 )
 def test_a_run_on_real_checkpoints_is_not_called_a_toy(pairs, tmp_path, command):
