@@ -2,12 +2,13 @@
 
 Layers; a module imports only downwards, or inside its own folder:
 
-0. ``types``, ``randomness``, ``numerics``, ``errors``, ``files``, ``_registry``: words, streams, arithmetic.
+0. ``types``, ``randomness``, ``numerics``, ``errors``, ``files``, ``documents``, ``_registry``: words, streams,
+   arithmetic, JSON.
 1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
 2. ``elbo`` (the one formula), ``preference`` (score, loss, gradient), ``functionals`` (plug-in, jackknife,
    leave-one-out), ``batching``, ``convolution``, ``parameters``.
 3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
-4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``.
+4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``, ``tables``.
 5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.

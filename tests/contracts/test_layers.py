@@ -11,11 +11,11 @@ import vrpo_theory
 
 ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
-    {"types", "randomness", "numerics", "errors", "files", "_registry"},
+    {"types", "randomness", "numerics", "documents", "errors", "files", "_registry"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
     {"batching", "convolution", "elbo", "functionals", "parameters", "preference"},
     {"exact", "sampling"},
-    {"auditing", "planning", "plotting", "sharpness", "training"},
+    {"auditing", "planning", "plotting", "sharpness", "tables", "training"},
     {"reproduce", "scoring", "recording", "inputs", "options", "console", "cli"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}

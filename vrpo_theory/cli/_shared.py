@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from vrpo_theory.console import print_json
 from vrpo_theory.errors import InputError
+
+__all__ = ["numbers", "print_json"]
 
 
 def numbers(text: str, kind: type, option: str) -> list:
@@ -11,10 +14,3 @@ def numbers(text: str, kind: type, option: str) -> list:
         return [kind(part) for part in text.split(",")]
     except ValueError:
         raise InputError(f"{option} {text!r} is not a list of numbers: write them as in 1,2,8") from None
-
-
-def print_json(document: dict) -> None:
-    """One document, without NaN or infinity."""
-    import json
-
-    print(json.dumps(document, allow_nan=False))

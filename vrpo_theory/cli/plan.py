@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from vrpo_theory.cli._shared import numbers, print_json
-from vrpo_theory.console import exit_codes
+from vrpo_theory.console import exit_codes, show
 from vrpo_theory.errors import InputError
 from vrpo_theory.options import (
     Adapter,
@@ -90,4 +90,4 @@ def plan(
         if json:
             print_json(report.document(found) | {"provenance": provenance(context, {sources.label: cases})})
         else:
-            print(report.text(found))
+            show(report.text(found))

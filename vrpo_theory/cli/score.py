@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from vrpo_theory.cli._shared import print_json
-from vrpo_theory.console import exit_codes
+from vrpo_theory.console import exit_codes, show_table
 from vrpo_theory.options import (
     Adapter,
     BatchTokens,
@@ -85,14 +85,10 @@ def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
     if as_json:
         print_json({"pairs": documents, "provenance": origin})
         return
-    from rich.console import Console
-    from rich.table import Table
-
     columns = ("id", "method", "margin", "score", "stderr", "v_time", "v_mask")
-    table = Table(*columns, title="margins in nats; score = beta x margin")
-    for document in documents:
-        table.add_row(*(_text(document[name]) for name in columns))
-    Console().print(table, highlight=False)
+    rows = [[_text(document[name]) for name in columns] for document in documents]
+    legend = "margin in nats; score = beta x margin; stderr: of the score; v_time, v_mask: nats^2"
+    show_table(columns, rows, title=legend, left={columns.index("method")})
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,50 @@
+"""JSON documents: no NaN, no infinity, no numpy (layer 0)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+
+def finite(document: Any) -> tuple[Any, list[str]]:
+    """A document as JSON takes it, and what was lost, such as ``"interval[1] is inf"``.
+
+    Parameters
+    ----------
+    document : mapping, sequence, array or scalar, nested
+        Numpy's scalars and arrays become numbers and lists; numbers that are not finite become None.
+    """
+    plain = _plain(document)
+    lost = [f"{path} is {value}" for path, value in _numbers(plain) if not math.isfinite(value)]
+    return (_cleaned(plain) if lost else plain), lost
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """Every number with a fraction, and where it stands."""
+    if isinstance(value, float):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from _numbers(part, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for k, part in enumerate(value):
+            yield from _numbers(part, f"{path}[{k}]")
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _cleaned(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
