@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +28,47 @@ def total(values: ArrayLike) -> float:
     return math.fsum(np.asarray(values, dtype=float).ravel())
 
 
+def sample_variance(values: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """Unbiased variance along an axis; exactly 0 where all values are the same, whatever their mean rounds to."""
+    x = np.asarray(values, dtype=float)
+    return np.where(np.ptp(x, axis) == 0, 0.0, x.var(axis, ddof=1))
+
+
 def mean_estimate(values: ArrayLike) -> Estimate:
     """Mean of iid values with its standard error (None for one value)."""
-    x = np.asarray(values, dtype=float)
-    mean = total(x) / x.size
-    if x.size < 2:
-        return Estimate(mean, None, "one replication: no standard error")
-    return Estimate(mean, math.sqrt(total((x - mean) ** 2) / (x.size - 1) / x.size))
+    return sum_of_means([np.asarray(values, dtype=float)])
+
+
+def sum_of_means(parts: Sequence[NDArray[np.float64]]) -> Estimate:
+    """Sum of the means of independent samples, its error and degrees of freedom from the variance within each."""
+    value = total([total(x) / x.size for x in parts])
+    if any(x.size < 2 for x in parts):
+        return Estimate(value, None, "one replication: no standard error")
+    squares = [float(sample_variance(x)) / x.size for x in parts]
+    return Estimate(value, math.sqrt(total(squares)), df=pooled_df(squares, [x.size - 1 for x in parts]))
+
+
+def pooled_df(squares: ArrayLike, dfs: ArrayLike) -> float:
+    """Degrees of freedom of a sum of independent squared errors (Welch 1947, Satterthwaite 1946)."""
+    s, df = np.asarray(squares, dtype=float), np.asarray(dfs, dtype=float)
+    if not s.any():
+        return float(df.sum())
+    share = s / s.max()
+    return float(share.sum() ** 2 / (share**2 / df).sum())
+
+
+def jackknife(value: float, left_out: ArrayLike) -> Estimate:
+    """An estimate with its jackknife error.
+
+    Parameters
+    ----------
+    left_out : (G, T) float
+        The value with each draw left out, G independent groups of T draws each.
+    """
+    x = np.asarray(left_out, dtype=float)
+    steps = x.shape[1]
+    squares = (steps - 1) ** 2 / steps * sample_variance(x)
+    return Estimate(value, math.sqrt(total(squares)), df=pooled_df(squares, np.full(len(x), steps - 1)), left_out=x)
 
 
 def variance_estimate(values: ArrayLike) -> Estimate:
@@ -50,7 +86,7 @@ def variance_estimate(values: ArrayLike) -> Estimate:
     """
     x = np.asarray(values, dtype=float)
     x = x.reshape(len(x), -1)
-    return variance_from_squares(((x - x.mean(0)) ** 2).sum(1))
+    return variance_from_squares(((x - x.mean(0)) ** 2 * (np.ptp(x, 0) > 0)).sum(1))
 
 
 def variance_from_squares(squares: NDArray[Any]) -> Estimate:
@@ -63,8 +99,8 @@ def variance_from_squares(squares: NDArray[Any]) -> Estimate:
         return Estimate(value, None, "two replications: no standard error of the variance")
     # Leaving row i out lowers the sum of squares by r/(r-1) ||x_i - mean||^2.
     left_out = (total(squares) - squares * r / (r - 1)) / (r - 2)
-    spread = total((left_out - left_out.mean()) ** 2)
-    return Estimate(value, math.sqrt((r - 1) / r * spread))
+    # Replications of different settings are independent: what each one adds is of no use to another estimate.
+    return replace(jackknife(value, left_out[None]), left_out=None)
 
 
 def tail_index(values: ArrayLike, k: int) -> Estimate | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BETA = 0.2
+
+
+def require_beta(beta: float) -> None:
+    """ValueError unless beta is a finite number of at least 0."""
+    if not (math.isfinite(beta) and beta >= 0):
+        raise ValueError(f"beta must be a finite number of at least 0, got {beta}: DPO's is 0.2 here")
 
 
 def loss(score: ArrayLike) -> NDArray[np.float64]:

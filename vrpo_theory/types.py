@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -258,8 +258,24 @@ def combine(parts: Sequence[Moments]) -> Moments:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its standard error; ``stderr`` is None when exact or not identifiable (``note`` says which)."""
+    """A value with its standard error.
+
+    Parameters
+    ----------
+    value : float
+        NaN where it is undefined; ``note`` then says why.
+    stderr : float or None
+        None when exact or not identifiable; ``note`` says which.
+    note : str
+    df : float or None
+        Degrees of freedom behind ``stderr``: its own relative error is about 1/sqrt(2 df).
+    left_out : (G, T) float or None
+        The value with each draw left out, G independent groups of T draws each. Estimates from the same draws carry
+        it, so that functions of several of them have their joint error.
+    """
 
     value: float
     stderr: float | None = None
     note: str = ""
+    df: float | None = None
+    left_out: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)

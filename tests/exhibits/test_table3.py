@@ -38,6 +38,7 @@ def test_columns_and_rows(cells):
         "column",
         "value",
         "stderr",
+        "df",
         "median",
         "interval",
         "n",

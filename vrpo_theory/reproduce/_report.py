@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vrpo_theory.reproduce.base import Exhibit
+from vrpo_theory.uncertainty import with_error
 
 Cells = Sequence[Mapping[str, Any]]
 
@@ -43,16 +43,6 @@ def column_label(column: Mapping[str, Any]) -> str:
     return " ".join(str(v) for v in rest.values())
 
 
-def with_error(value: float | None, stderr: float | None) -> str:
-    """0.0247(7) is 0.0247 with a standard error of 0.0007; exact numbers have none."""
-    if value is None:
-        return "-"
-    if not stderr:
-        return f"{value:.3g}"
-    decimals = max(0, -math.floor(math.log10(stderr)))
-    return f"{value:.{decimals}f}({round(stderr * 10**decimals)})"
-
-
 def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     """One row of the exhibit: a line a method, then what is predicted, printed, and judged."""
 
@@ -62,7 +52,7 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     methods = [m for m in dict.fromkeys(c["method"] for c in cells) if m != "paper"]
     for method in methods:
         found = [c for c in cells if c["method"] == method]
-        yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"]) for c in found})
+        yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"], c["df"]) for c in found})
         spans = {column_label(c["column"]): _span(c["interval"]) for c in found if _telling(c)}
         if spans:
             yield line("95%", spans)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,70 +12,90 @@ from numpy.typing import NDArray
 
 from vrpo_theory.numerics import total
 from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import combined, ratio_of_sums
 
 RESAMPLES = 2000
+ONE_PAIR = "one pair: no median and no interval"
+NO_INTERVAL = "some resamples of pairs have 0 below: no interval"
+
+Array = NDArray[np.float64]
 
 
-def over_pairs(estimates: Sequence[Estimate], seed: int) -> dict[str, Any]:
+def joined(*notes: str) -> str:
+    """One note of several; empty ones are nothing."""
+    return "; ".join(filter(None, notes))
+
+
+def over_pairs(estimates: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
     """Cell fields of a mean over pairs; its error is Monte Carlo's alone, its interval the spread over pairs."""
     values = np.array([e.value for e in estimates])
-    errors = [e.stderr for e in estimates if e.stderr is not None]
-    stderr = math.hypot(*errors) / len(values) if errors else None  # exact values among them have none
-    return {
-        "value": total(values) / len(values),
-        "stderr": stderr,
-        "median": float(np.median(values)) if len(values) > 1 else None,
-        "interval": _bootstrap((values,), lambda x, axis=-1: x.mean(axis), seed),
-        "n_pairs": len(values),
-    }
+    spread = _spread((values,), values, lambda x, axis=-1: x.mean(axis), seed)
+    return _fields(mean_over_pairs(estimates), note, spread)
 
 
-def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: int) -> dict[str, Any]:
+def mean_over_pairs(estimates: Sequence[Estimate]) -> Estimate:
+    """The mean of independent estimates; exact ones among them add no error."""
+    mean = total([e.value for e in estimates]) / len(estimates)
+    return combined(mean, [(e, 1 / len(estimates)) for e in estimates])
+
+
+def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
     """Cell fields of a ratio of two means over the same pairs; pairs are resampled together.
 
-    A list over itself is 1 by definition and has no error.
+    Null, with a note, where the mean below is 0; the median is over the pairs that have a ratio of their own. A list
+    over itself is 1 by definition and has no error.
     """
     x, y = (np.array([e.value for e in part]) for part in (above, below))
-    top, bottom = over_pairs(above, seed), over_pairs(below, seed)
-    value = top["value"] / bottom["value"]
-    return {
-        "value": value,
-        "stderr": None if above is below else _ratio_error(value, top, bottom),
-        "median": float(np.median(x / y)) if len(x) > 1 else None,
-        "interval": _bootstrap((x, y), lambda a, b, axis=-1: a.mean(axis) / b.mean(axis), seed),
-        "n_pairs": len(x),
-    }
+    ratio = ratio_of_sums(above, below)
+    if above is below:
+        ratio = replace(ratio, stderr=None, df=None)
+    own = x[y != 0] / y[y != 0]
+    lost = f"{len(y) - len(own)} of {len(y)} pairs have 0 below: no ratio of their own" if 0 < len(own) < len(y) else ""
+    spread = _spread((x, y), own, lambda a, b, axis=-1: a.mean(axis) / b.mean(axis), seed)
+    return _fields(ratio, joined(note, lost), spread)
 
 
-def geometric_mean(ratios: Sequence[Estimate], seed: int) -> dict[str, Any]:
-    """Cell fields of the geometric mean of positive ratios, its error Monte Carlo's alone."""
-    values = np.array([r.value for r in ratios])
-    errors = [r.stderr / r.value for r in ratios if r.stderr is not None]
-    mean = math.exp(total(np.log(values)) / len(values))
-    interval = _bootstrap((np.log(values),), lambda x, axis=-1: np.exp(x.mean(axis)), seed)
+def geometric_mean(ratios: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
+    """Cell fields of the geometric mean of ratios, its error Monte Carlo's alone; over those that are above 0."""
+    found = [r for r in ratios if r.value > 0]
+    lost = f"{len(ratios) - len(found)} of {len(ratios)} ratios are undefined or not above 0, and left out"
+    note = joined(note, lost * (len(found) < len(ratios)))
+    if not found:
+        return {"value": None, "n_pairs": len(ratios), "note": note}
+    logs = np.log([r.value for r in found])
+    mean = math.exp(total(logs) / len(logs))
+    spread = _spread((logs,), np.exp(logs), lambda x, axis=-1: np.exp(x.mean(axis)), seed)
+    return _fields(combined(mean, [(r, mean / r.value / len(found)) for r in found]), note, spread)
+
+
+def _fields(estimate: Estimate, note: str, spread: dict[str, Any]) -> dict[str, Any]:
+    value = None if math.isnan(estimate.value) else estimate.value
+    notes = joined(note, estimate.note, spread.pop("note"))
+    return {"value": value, "stderr": estimate.stderr, "df": estimate.df, "note": notes, **spread}
+
+
+def _spread(samples: tuple[Array, ...], own: Array, statistic: Any, seed: int) -> dict[str, Any]:
+    """Median of the pairs' own values, bootstrap interval of the statistic, and why either is missing."""
+    pairs = len(samples[0])
+    if pairs < 2:
+        return {"median": None, "interval": None, "n_pairs": pairs, "note": ONE_PAIR}
+    interval = _bootstrap(samples, statistic, seed)
     return {
-        "value": mean,
-        "stderr": mean * math.hypot(*errors) / len(values) if errors else None,
-        "median": float(np.median(values)) if len(values) > 1 else None,
+        "median": float(np.median(own)) if len(own) else None,
         "interval": interval,
-        "n_pairs": len(values),
+        "n_pairs": pairs,
+        "note": "" if interval or not len(own) else NO_INTERVAL,
     }
 
 
-def _ratio_error(value: float, top: dict[str, Any], bottom: dict[str, Any]) -> float | None:
-    if top["stderr"] is None or bottom["stderr"] is None:
-        return None
-    return abs(value) * math.hypot(top["stderr"] / top["value"], bottom["stderr"] / bottom["value"])
-
-
-def _bootstrap(samples: tuple[NDArray[np.float64], ...], statistic: Any, seed: int) -> tuple[float, float] | None:
-    if len(samples[0]) < 2:
-        return None
+def _bootstrap(samples: tuple[Array, ...], statistic: Any, seed: int) -> tuple[float, float] | None:
+    """Percentiles over resampled pairs; None if the statistic is undefined for some resamples."""
     from scipy.stats import bootstrap
 
-    result = bootstrap(
-        samples, statistic, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
-        rng=np.random.default_rng(seed),
-    )  # fmt: skip
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = bootstrap(
+            samples, statistic, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
+            rng=np.random.default_rng(seed),
+        )  # fmt: skip
     low, high = result.confidence_interval
-    return float(low), float(high)
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vrpo_theory._registry import Registry
 from vrpo_theory.batching import BATCH_TOKENS
 from vrpo_theory.elbo import Progress
-from vrpo_theory.preference import BETA
+from vrpo_theory.preference import BETA, require_beta
 from vrpo_theory.types import Case
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Cell:
         Where it stands.
     value, stderr : float or None
         Mean over pairs and its Monte Carlo standard error (None when exact).
+    df : float or None
+        Degrees of freedom of that error: it is itself known to about 1 part in sqrt(2 df).
     median, interval : float or None, (low, high) or None
         Over pairs; a 95% bootstrap interval of the mean; None for one pair.
     n, n_pairs : int or None
@@ -49,6 +51,7 @@ class Cell:
     column: Mapping[str, Any]
     value: float | None
     stderr: float | None = None
+    df: float | None = None
     median: float | None = None
     interval: tuple[float, float] | None = None
     n: int | None = None
@@ -100,6 +103,11 @@ class Context:
         Whether the cases are the exhibit's toys or the user's models.
     progress : bool
         Show progress bars on standard error.
+
+    Raises
+    ------
+    ValueError
+        If ``beta`` is negative or not finite.
     """
 
     cases: Cases = field(default_factory=dict)
@@ -116,6 +124,9 @@ class Context:
     repeats: int | None = None
     scale: str = "toy"
     progress: bool = False
+
+    def __post_init__(self) -> None:
+        require_beta(self.beta)
 
     @property
     def _silent(self) -> bool | None:

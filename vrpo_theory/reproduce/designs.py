@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce._entrants import BASE, Entrant, entrants
-from vrpo_theory.reproduce._summary import geometric_mean, over_pairs
+from vrpo_theory.reproduce._summary import geometric_mean, joined, over_pairs
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.types import Case, Estimate
+from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,11 +70,12 @@ def _running(model: str, race: Race) -> Iterator[tuple[str, Entrant]]:
 def _gains(
     race: Race, entrant: Entrant, n: int, base: Sequence[Estimate], column: Mapping[str, Any], context: Context
 ) -> Iterator[Cell]:
-    gains = [_quotient(b, f) for b, f in zip(base, race.variances(entrant, n), strict=True)]
+    gains = [quotient(b, f) for b, f in zip(base, race.variances(entrant, n), strict=True)]
     about = _about(gains, race.repeats)
-    yield Cell("gain", column, **geometric_mean(gains, context.seed), note=NOTES["gain"], **about)
-    worst = min(gains, key=lambda g: g.value)
-    yield Cell("gain_worst", column, worst.value, worst.stderr, n_pairs=len(gains), note=NOTES["gain_worst"], **about)
+    yield Cell("gain", column, **geometric_mean(gains, context.seed, NOTES["gain"]), **about)
+    worst = min(gains, key=lambda g: math.inf if math.isnan(g.value) else g.value)
+    note = joined(NOTES["gain_worst"], worst.note)
+    yield Cell("gain_worst", column, worst.value, worst.stderr, worst.df, n_pairs=len(gains), note=note, **about)
 
 
 def _losses(race: Race, name: str, entrant: Entrant, column: Mapping[str, Any], context: Context) -> Iterator[Cell]:
@@ -94,18 +97,12 @@ def _rows(
     for row, values in rows.items():
         repeats = race.gradient_repeats if row == "var_gradient" else race.repeats
         about = _about(values, repeats)
-        yield Cell(row, column, **over_pairs(values, context.seed), unit=UNITS[row], note=NOTES[row], **about)
+        yield Cell(row, column, **over_pairs(values, context.seed, NOTES[row]), unit=UNITS[row], **about)
 
 
 def _about(values: Sequence[Estimate], repeats: int) -> dict[str, Any]:
     exact = all(v.stderr is None for v in values)
     return {"method": "exact" if exact else "mc", "n": None if exact else repeats}
-
-
-def _quotient(above: Estimate, below: Estimate) -> Estimate:
-    value = above.value / below.value
-    errors = [e.stderr / e.value for e in (above, below) if e.stderr is not None]
-    return Estimate(value, value * sum(x**2 for x in errors) ** 0.5 if errors else None)
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,6 @@ from vrpo_theory.randomness import Address, content_key
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.statements import loss
 from vrpo_theory.statements._laws import gaussian
-from vrpo_theory.types import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,12 +67,13 @@ def _moments(variance: float, sample: NDArray[np.float64]) -> Iterator[Cell]:
     """|mean f(X) - f(0)| and var f(X), their exact values, and the bounds."""
     image, law = log_sigmoid(sample), gaussian(0.0, variance)
     shift = mean_estimate(image - log_sigmoid(0.0))
-    measured = {"bias": Estimate(abs(shift.value), shift.stderr), "variance": variance_estimate(image)}
+    measured = {"bias": replace(shift, value=abs(shift.value)), "variance": variance_estimate(image)}
     exact = {"bias": loss.bias(law), "variance": loss.loss_variance(law)}
     for row, estimate in measured.items():
         cell = partial(Cell, column={"sigma2": variance}, unit=UNITS[row])
         yield cell(
-            row, value=estimate.value, stderr=estimate.stderr, n=len(sample), method="mc", predicted=exact[row],
+            row, value=estimate.value, stderr=estimate.stderr, df=estimate.df, n=len(sample), method="mc",
+            predicted=exact[row],
             note="" if row == "variance" else "|mean f(X) - f(0)|: the bias, not the mean absolute error",
         )  # fmt: skip
         yield cell(row, value=exact[row], note="by Gauss-Hermite quadrature")

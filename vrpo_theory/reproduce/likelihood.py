@@ -13,10 +13,11 @@ from vrpo_theory.numerics import total
 from vrpo_theory.preference import loss
 from vrpo_theory.reproduce._paper import tables
 from vrpo_theory.reproduce._report import column_label
-from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce._summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Estimate, Role, Side
+from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,7 +92,8 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 
 
 def _cell(row: str, column: Mapping[str, Any], value: float | None = None, **about: Any) -> Cell:
-    return Cell(row, column, value, unit=UNITS.get(row, "nats"), **({"note": NOTES.get(row, "")} | about))
+    note = joined(NOTES.get(row, ""), about.pop("note", ""))
+    return Cell(row, column, value, unit=UNITS.get(row, "nats"), note=note, **about)
 
 
 def _means(model: str, found: Sequence[Comparison], seed: int) -> Iterator[Cell]:
@@ -108,20 +110,17 @@ def _means(model: str, found: Sequence[Comparison], seed: int) -> Iterator[Cell]
         bias = [f.sampled[n_t, n_yt, shared][0] for f in found]
         mean = [Estimate(f.numbers["loss_elbo"] + b) for f, b in zip(found, bias, strict=True)]
         yield _cell("loss_mean", column, **over_pairs(mean, seed))
-        note = _numerical(max(f.sampled[n_t, n_yt, shared][1] for f in found))
-        yield _cell("monte_carlo_bias", column, **over_pairs([Estimate(b) for b in bias], seed), note=note)
-
-
-def _numerical(error: float) -> str:
-    """The row's note, with the error of convolving on a lattice where there is one."""
-    return NOTES["monte_carlo_bias"] + (f", to within {error:.0e} nats" if error else "")
+        error = max(f.sampled[n_t, n_yt, shared][1] for f in found)
+        note = f"to within {error:.0e} nats" if error else ""  # of convolving on a lattice
+        yield _cell("monte_carlo_bias", column, **over_pairs([Estimate(b) for b in bias], seed, note))
 
 
 def _pair(model: str, found: Comparison) -> Iterator[Cell]:
     column = {"model": model, "pair": found.pair}
     for row, value in found.numbers.items():
         yield _cell(row, column, value, n_pairs=1)
-    yield _cell("gap_left", column, abs(found.numbers["margin_gap"]) / found.numbers["gap_sum"], n_pairs=1)
+    left = quotient(Estimate(abs(found.numbers["margin_gap"])), Estimate(found.numbers["gap_sum"]))
+    yield _cell("gap_left", column, left.value, n_pairs=1, note=left.note)
     for (n_t, n_yt, shared), (bias, _) in found.sampled.items():
         configuration = column_label({"n_t": n_t, "n_yt": n_yt, "shared": shared})
         where = column | {"configuration": configuration}

@@ -14,7 +14,7 @@ from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce._summary import over_pairs
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
-from vrpo_theory.types import SIDES, Case, Estimate, Profile
+from vrpo_theory.types import SIDES, Case, Estimate, Moments, Profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,10 +52,17 @@ def _components(model: str, found: Sequence[Profile], context: Context) -> Itera
     for row in ("v_time", "v_mask"):
         values = [Estimate(float(getattr(m, row))) for m in moments]
         yield Cell(row, column, **over_pairs(values, context.seed), unit=UNITS[row])
-    shares = [Estimate(float(m.v_time or 0.0) / (float(m.v_time or 0.0) + float(m.v_mask or 0.0))) for m in moments]
-    yield Cell(
-        "share_time", column, **over_pairs(shares, context.seed), note="V_t / (V_t + V_yt), a response at a time"
-    )
+    yield Cell("share_time", column, **_share(moments, context.seed))
+
+
+def _share(moments: Sequence[Moments], seed: int) -> dict[str, Any]:
+    """V_t of V_t + V_yt, over the responses that have any variance."""
+    parts = [(float(m.v_time or 0.0), float(m.v_mask or 0.0)) for m in moments]
+    found = [Estimate(time / (time + mask)) for time, mask in parts if time + mask]
+    note = "V_t / (V_t + V_yt), a response at a time"
+    if len(found) < len(moments):
+        note += f"; {len(moments) - len(found)} of {len(moments)} responses have no variance to share"
+    return over_pairs(found, seed, note) if found else {"value": None, "note": note}
 
 
 def _profiles(model: str, cases: Sequence[Case], context: Context) -> list[Profile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,10 +15,11 @@ from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.reproduce._paper import tables
 from vrpo_theory.reproduce._report import column_label
-from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce._summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.types import Budget, Case, Estimate
+from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,16 +99,15 @@ def _means(found: Sequence[Found], column: Mapping[str, Any], setting: Setting, 
             moments = [f.moments[name, kind, setting] for f in found]
             for row, values in (("var", [m.variance for m in moments]), ("bias", [m.bias_norm for m in moments])):
                 note = NOTES["loo"] if kind else NOTES.get(row, "")
-                summary = over_pairs([Estimate(v) for v in values], seed)
-                yield Cell(f"{row}_gradient_{name}{kind}", column, **summary, unit=UNITS[row], note=note)
+                summary = over_pairs([Estimate(v) for v in values], seed, note)
+                yield Cell(f"{row}_gradient_{name}{kind}", column, **summary, unit=UNITS[row])
     variances = {name: [Estimate(f.variance(name, setting)) for f in found] for name in PARAMETERS}
     for name in PARAMETERS:
         base = [Estimate(f.variance(name, _settings()[0])) for f in found]
         paper = _printed(setting) if name == "proxy" else None
         ratio = ratio_of_means(variances[name], base, seed)
         yield Cell(f"var_gradient_{name}_ratio", column, **ratio, paper=paper)
-    share = ratio_of_means(variances["proxy"], variances["full"], seed)
-    yield Cell("share", column, **share, note=NOTES["share"])
+    yield Cell("share", column, **ratio_of_means(variances["proxy"], variances["full"], seed, NOTES["share"]))
 
 
 def _printed(setting: Setting) -> float:
@@ -122,17 +123,21 @@ def _ranks(found: Sequence[Found], column: Mapping[str, Any]) -> Iterator[Cell]:
         ranks["within configurations"] = _mean_rank(full.T, proxy.T)
     for over, value in ranks.items():
         where = {**column, "over": over}
-        yield Cell("rank_correlation", where, value, n_pairs=len(found), note=NOTES["rank_correlation"])
+        note = joined(NOTES["rank_correlation"], "no two values differ" * math.isnan(value))
+        yield Cell("rank_correlation", where, value, n_pairs=len(found), note=note)
 
 
 def _rank(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """NaN where one of the two is constant."""
     from scipy.stats import spearmanr
 
-    return float(spearmanr(x, y).statistic)
+    return math.nan if np.ptp(x) == 0 or np.ptp(y) == 0 else float(spearmanr(x, y).statistic)
 
 
 def _mean_rank(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
-    return float(np.mean([_rank(a, b) for a, b in zip(x, y, strict=True)]))
+    """Over the rows that have a correlation."""
+    ranks = [r for r in (_rank(a, b) for a, b in zip(x, y, strict=True)) if not math.isnan(r)]
+    return float(np.mean(ranks)) if ranks else math.nan
 
 
 def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
@@ -142,7 +147,8 @@ def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
         full, proxy = (found.variance(name, setting) for name in PARAMETERS)
         yield Cell("var_gradient_full", where, full, n_pairs=1, unit=UNITS["var"])
         yield Cell("var_gradient_proxy", where, proxy, n_pairs=1, unit=UNITS["var"])
-        yield Cell("share", where, proxy / full, n_pairs=1, note=NOTES["share"])
+        share = quotient(Estimate(proxy), Estimate(full))
+        yield Cell("share", where, share.value, n_pairs=1, note=joined(NOTES["share"], share.note))
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:

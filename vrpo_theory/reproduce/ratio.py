@@ -60,7 +60,7 @@ def _linear(model: str, answers: Sequence[Case], context: Context) -> Iterator[C
         for n in BUDGETS:
             values = [Estimate(lemma5.variance(m, Budget(n))) for m in moments]
             column = {"model": model, "term": term, "n": n}
-            yield Cell("var_term", column, **over_pairs(values, context.seed), unit="nats^2", note=NOTES["var_term"])
+            yield Cell("var_term", column, **over_pairs(values, context.seed, NOTES["var_term"]), unit="nats^2")
 
 
 def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context: Context) -> Iterator[Cell]:
@@ -72,7 +72,7 @@ def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context
         rows["ratio_bias_local"] = [float(formulas.local_bias(law.variance / n)) for law in laws]
     column = {"model": model, "estimator": estimator, "n": n}
     for row, values in rows.items():
-        yield Cell(row, column, **over_pairs([Estimate(v) for v in values], context.seed), note=NOTES[row])
+        yield Cell(row, column, **over_pairs([Estimate(v) for v in values], context.seed, NOTES[row]))
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:

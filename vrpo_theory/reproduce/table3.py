@@ -12,6 +12,8 @@ from vrpo_theory.reproduce._spread import spread
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import clear_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +25,7 @@ UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_
 MEASURED = ("var_score", "var_loss", "var_gradient")
 """Rows of the printed table that need no training."""
 CERTAIN = 3.0
-"""Standard errors by which a Monte Carlo difference must clear zero before its sign is judged."""
+"""Standard errors, or the same tail of Student's t, by which an estimate must clear 1 before its sign is judged."""
 
 
 def compute(context: Context) -> list[Cell]:
@@ -51,43 +53,43 @@ def _column(model: str, c: Configuration) -> dict[str, Any]:
 def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
     """A row and, beneath it, its ratios to the base column (the first) and, at real scale, its spread over pairs."""
     printed = _ablation_table()["rows"].get(measured.row)
-    columns = list(measured.values.items())
-    base = columns[0][1]
+    base = next(iter(measured.values.values()))
     values: list[Cell] = []
     ratios: list[Cell] = []
     spreads: list[Cell] = []
-    for k, (c, estimates) in enumerate(columns):
-        about: dict[str, Any] = {
-            "column": _column(model, c),
-            "n": measured.n,
-            "method": measured.method,
-            "note": measured.remark,
-        }
-        summary: dict[str, Any] = over_pairs(estimates, context.seed) if estimates else {"value": None}
-        expected = measured.predicted.get(c)
-        summary["predicted"] = sum(expected) / len(expected) if expected else None
+    for k, (c, estimates) in enumerate(measured.values.items()):
+        about: dict[str, Any] = {"column": _column(model, c), "n": measured.n, "method": measured.method}
+        numbers = _value(measured, c, context) | {"paper": None if printed is None else printed[k]}
+        values.append(Cell(measured.row, **numbers, unit=UNITS[measured.row], **about))
         if printed is not None:
-            ratio = ratio_of_means(estimates, base, context.seed)
-            verdict = _order(ratio, printed[k], printed[0])
-            ratios.append(
-                Cell(f"{measured.row}_ratio", **ratio, paper=printed[k] / printed[0], verdict=verdict, **about)
-            )
-            summary["paper"] = printed[k]
-        about["unit"] = UNITS[measured.row]
-        values.append(Cell(measured.row, **summary, **about))
-        if printed is not None and context.scale == "real":
-            spreads += spread(measured.row, estimates, **about)
+            ratio = ratio_of_means(estimates, base, context.seed, measured.remark)
+            verdict = order(ratio, printed[k], printed[0], exact=measured.method == "exact")
+            paper = printed[k] / printed[0]
+            ratios.append(Cell(f"{measured.row}_ratio", **ratio, paper=paper, verdict=verdict, **about))
+            if context.scale == "real":
+                spreads += spread(measured.row, estimates, unit=UNITS[measured.row], **about)
     return values + ratios + spreads
 
 
-def _order(ratio: Mapping[str, Any], printed: float, printed_base: float) -> str | None:
-    """Whether value - base has the paper's sign; across scales nothing more can be asked."""
-    if printed == printed_base:
-        return None  # the base itself, or a printed tie
-    difference = ratio["value"] - 1
-    if abs(difference) <= CERTAIN * (ratio["stderr"] or 0.0):
+def _value(measured: Measured, c: Configuration, context: Context) -> dict[str, Any]:
+    """The mean over pairs, and what is predicted of it."""
+    estimates, expected = measured.values[c], measured.predicted.get(c)
+    empty = {"value": None, "note": measured.remark}
+    summary = over_pairs(estimates, context.seed, measured.remark) if estimates else empty
+    return summary | {"predicted": sum(expected) / len(expected) if expected else None}
+
+
+def order(ratio: Mapping[str, Any], printed: float, printed_base: float, *, exact: bool) -> str | None:
+    """Whether value - base has the paper's sign; across scales nothing more can be asked.
+
+    Null where there is no ratio. An exact ratio is judged as it stands; an estimate needs an error that it clears.
+    """
+    if printed == printed_base or ratio["value"] is None:
+        return None  # the base itself, a printed tie, or 0/0
+    found = Estimate(ratio["value"], ratio["stderr"], df=ratio["df"])
+    if not exact and (found.stderr is None or not clear_of(found, 1.0, CERTAIN)):
         return "inconclusive"
-    return "order holds" if difference * (printed - printed_base) > 0 else "order fails"
+    return "order holds" if (found.value - 1) * (printed - printed_base) > 0 else "order fails"
 
 
 def _training_rows(printed: Sequence[Configuration], model: str) -> list[Cell]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,13 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, elbo, functionals, preference
 from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.base import Design
-from vrpo_theory.numerics import mean_estimate, sigmoid, total
+from vrpo_theory.numerics import sample_variance, sigmoid, sum_of_means, total
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, Moments, Role, Side, combine
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
+
+Drawn = tuple[Sequence[Draw], Sequence[NDArray[np.float64]]]
+"""Masks of every contrast, and each mask's addends of the two models' ELBOs."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ class ScoreEstimate:
     def score(self) -> Estimate:
         """beta times the margin."""
         error = None if self.margin.stderr is None else self.beta * self.margin.stderr
-        return Estimate(self.beta * self.margin.value, error, self.margin.note)
+        return replace(self.margin, value=self.beta * self.margin.value, stderr=error)
 
     @property
     def loss(self) -> Estimate:
         """Plug-in DPO loss, its error by the delta method (biased up by about q(1 - q) V / 2)."""
         score = self.score
         error = None if score.stderr is None else float(sigmoid(-score.value)) * score.stderr
-        return Estimate(float(preference.loss(score.value)), error, score.note)
+        return replace(score, value=float(preference.loss(score.value)), stderr=error)
 
     def loss_by(self, estimator: str) -> float:
         """DPO loss by an estimator of `vrpo_theory.functionals`; ValueError if blocks are too few for it."""
@@ -78,13 +80,15 @@ def estimate_scores(
     ----------
     groups : int
         Independent estimates, each of the whole budget, whose mean is taken. Two or more give a standard error for any
-        design and weighting; one gives it for iid timesteps and separable weights only.
+        design and weighting; one gives it for iid timesteps and separable weights only. Chosen and rejected are
+        independent, so each gives its own spread: two groups have up to two degrees of freedom, not one.
 
     Raises
     ------
     ValueError
-        If the weights are biased under the design.
+        If the weights are biased under the design, or ``beta`` is negative or not finite.
     """
+    preference.require_beta(beta)
     weighting.check(design)
     rows = [
         (case, coupling.draw(case.pair, design, budget, seed=seed, group=group))
@@ -96,8 +100,8 @@ def estimate_scores(
         progress=progress,
     )  # fmt: skip
     study = _Study(design, budget, coupling, weighting)
-    found = [study.summary(draws, values, beta) for (_, draws), values in zip(rows, addends, strict=True)]
-    return [_pooled(found[start : start + groups]) for start in range(0, len(found), groups)]
+    drawn = [(draws, values) for (_, draws), values in zip(rows, addends, strict=True)]
+    return [study.summary(drawn[start : start + groups], beta) for start in range(0, len(drawn), groups)]
 
 
 def replicate(
@@ -141,14 +145,14 @@ def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
         v_mask is None for n_yt = 1, v_time for n_t = 1 or n_yt = 1 (the two are then not identifiable apart).
     """
     term = values.reshape(-1, budget.n_t, budget.n_yt) * budget.n
-    v_mask = float(term.var(axis=2, ddof=1).mean(1).sum()) if budget.n_yt > 1 else None
+    v_mask = float(sample_variance(term, axis=2).mean(1).sum()) if budget.n_yt > 1 else None
     v_time = None if v_mask is None or budget.n_t == 1 else between(values, budget) - v_mask / budget.n_yt
     return Moments(total(values), v_time, v_mask)
 
 
 def between(values: NDArray[np.float64], budget: Budget) -> float:
     """Sample variance of the terms of n_t > 1 timesteps: unbiased for V_t + V_yt / n_yt; ``values`` as above."""
-    return float((values.reshape(-1, budget.n_t, budget.n_yt).sum((0, 2)) * budget.n_t).var(ddof=1))
+    return float(sample_variance(values.reshape(-1, budget.n_t, budget.n_yt).sum((0, 2)) * budget.n_t))
 
 
 @dataclass(frozen=True)
@@ -167,13 +171,13 @@ class _Study:
 
     @property
     def note(self) -> str:
-        """Why one draw gives no standard error; empty where it does."""
+        """Why one draw gives no standard error."""
         if not self.iid:
             return (
                 f"{self.design.name} with {self.weighting.name} weights: no standard error from one draw; "
                 "take two or more groups"
             )
-        return "n_t = 1: one timestep gives no standard error" if self.budget.n_t == 1 else ""
+        return "n_t = 1: one timestep gives no standard error; take n_t or groups of at least 2"
 
     def moments(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Moments:
         """Mean of the margin, and its components where timesteps are iid and their masks independent."""
@@ -182,42 +186,43 @@ class _Study:
             return Moments(total([part.sum() for part in parts]), None, None)
         return combine([nested_moments(part, self.budget) for part in parts])
 
-    def summary(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]], beta: float) -> ScoreEstimate:
-        """One estimate of a pair's score."""
+    def summary(self, drawn: Sequence[Drawn], beta: float) -> ScoreEstimate:
+        """One estimate of a pair's score, the mean of independent groups."""
         elbos: dict[tuple[Role, Side], Estimate] = {
-            (role, draw.contrast.side): self._estimate([addend[:, column]])
-            for draw, addend in zip(draws, addends, strict=True)
+            (role, draw.contrast.side): self._estimate([[addends[k][:, column]] for _, addends in drawn])
+            for k, draw in enumerate(drawn[0][0])
             for column, role in enumerate(ROLES)
             if draw.contrast.coefficients[column]
         }
-        margin = self._estimate(self._parts(draws, addends))
-        blocks = preference.block_scores(draws, addends, self.weighting, beta)
-        return ScoreEstimate(elbos, margin, self.moments(draws, addends), beta, blocks)
+        margin = self._estimate([self._parts(draws, addends) for draws, addends in drawn])
+        moments = _mean_moments([self.moments(draws, addends) for draws, addends in drawn], margin.value)
+        blocks = [preference.block_scores(draws, addends, self.weighting, beta) for draws, addends in drawn]
+        return ScoreEstimate(elbos, margin, moments, beta, np.concatenate(blocks))
 
     def _parts(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         """Addends of the margin by independent group of contrasts, (C, n) each."""
         values = iter([preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)])
         return [np.stack([next(values) for _ in group]) for group in self.coupling.groups]
 
-    def _estimate(self, parts: Sequence[NDArray[np.float64]]) -> Estimate:
-        """Sum of independent parts, with the error that their timesteps show."""
-        value = total([part.sum() for part in parts])
-        if self.note:
-            return Estimate(value, None, self.note)
-        return Estimate(value, math.sqrt(total([between(part, self.budget) for part in parts]) / self.budget.n_t))
+    def _estimate(self, groups: Sequence[Sequence[NDArray[np.float64]]]) -> Estimate:
+        """Mean over groups of a sum of independent parts.
+
+        Its error is from what replicates each part: the timesteps of all groups where they are iid, else the groups.
+        """
+        parts = [np.concatenate([self._replicates(part) for part in column]) for column in zip(*groups, strict=True)]
+        found = sum_of_means(parts)
+        return found if found.stderr is not None else replace(found, note=self.note)
+
+    def _replicates(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Independent unbiased values of one part, (m,), from one draw of it."""
+        steps = self.budget.n_t if self.iid else 1
+        terms = part.reshape(-1, steps, part.shape[-1] // steps)
+        return terms.sum((0, 2)) * steps
 
 
-def _pooled(found: Sequence[ScoreEstimate]) -> ScoreEstimate:
-    """The mean of independent estimates, its error from their spread."""
-    first = found[0]
-    if len(found) == 1:
-        return first
+def _mean_moments(found: Sequence[Moments], margin: float) -> Moments:
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [v for v in values if v is not None]
+        return total(known) / len(known) if len(known) == len(values) else None
 
-    def component(name: str) -> float | None:
-        values = [getattr(f.moments, name) for f in found]
-        return None if None in values else total(values) / len(values)
-
-    margin = mean_estimate([f.margin.value for f in found])
-    elbos = {key: mean_estimate([f.elbo[key].value for f in found]) for key in first.elbo}
-    moments = Moments(margin.value, component("v_time"), component("v_mask"))
-    return ScoreEstimate(elbos, margin, moments, first.beta, np.concatenate([f.blocks for f in found]))
+    return Moments(margin, mean([m.v_time for m in found]), mean([m.v_mask for m in found]))
