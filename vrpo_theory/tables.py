@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 GAP = "  "
 SHORTEST = 12
@@ -43,10 +44,10 @@ def table(
         columns[0] = _shortened(columns[0], _room(widths, labels, width))
         widths[0] = max(map(_cells, columns[0]))
     aligned_left = {*range(labels), *left}
-    lines = [_line(row, widths, aligned_left) for row in zip(*columns, strict=True)]
-    lines.insert(1, ["-" * w for w in widths])
-    text = ["\n".join(GAP.join(line[k] for k in block).rstrip() for line in lines)
-            for block in _blocks(widths, labels, width)]  # fmt: skip
+    head, *lines = [_line(row, widths, aligned_left) for row in zip(*columns, strict=True)]
+    blocks = list(_blocks(widths, labels, width))
+    text = [_joined([head, ["-" * w for w in widths], *_told(lines, block[labels:], blocks)], block)
+            for block in blocks]  # fmt: skip
     return "\n".join(filter(None, [wrapped(title, width), "\n\n".join(text)]))
 
 
@@ -102,6 +103,15 @@ def _shortened(names: Sequence[str], most: int) -> list[str]:
 def _line(row: Sequence[str], widths: Sequence[int], aligned_left: Collection[int]) -> list[str]:
     spaces = [" " * (width - _cells(cell)) for cell, width in zip(row, widths, strict=True)]
     return [c + s if k in aligned_left else s + c for k, (c, s) in enumerate(zip(row, spaces, strict=True))]
+
+
+def _joined(lines: Sequence[Sequence[str]], block: Sequence[int]) -> str:
+    return "\n".join(GAP.join(line[k] for k in block).rstrip() for line in lines)
+
+
+def _told(lines: list[list[str]], columns: Sequence[int], blocks: Sequence[Any]) -> list[list[str]]:
+    """Rows that have something to say in these columns; all of them where nothing was broken into blocks."""
+    return lines if len(blocks) == 1 else [line for line in lines if any(line[k].strip() for k in columns)]
 
 
 def _blocks(widths: Sequence[int], labels: int, width: int | None) -> Iterator[list[int]]:

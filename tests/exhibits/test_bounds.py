@@ -64,7 +64,7 @@ def test_every_row_says_what_it_states(cells):
 
 def test_dots_are_the_inequalities(cells, tmp_path):
     figure = EXHIBIT.plot(list(cells.values()))
-    for line, form in zip(figure.axes[0].lines[:2], (PAPER, SHARP), strict=True):
+    for (line, *_), form in zip(figure.axes[0].containers, (PAPER, SHARP), strict=True):
         names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         drawn = {names[round(y)]: x for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)}
         assert drawn == {name: c["value"] for (name, quantity), c in cells.items() if quantity == form}

@@ -81,10 +81,10 @@ def test_repeats_needed(cells):
         assert c["value"] == pytest.approx(expected)
 
 
-def test_bars_and_lines_are_the_cells(cells, tmp_path):
+def test_points_and_lines_are_the_cells(cells, tmp_path):
     figure = EXHIBIT.plot(cells)
-    bars, lines = figure.axes
-    assert [[bar.get_height() for bar in group] for group in bars.containers] == [
+    points, lines = figure.axes
+    assert [list(line.get_ydata()) for line, *_ in points.containers] == [
         [c[key] for c in by_budget(cells, "var_score").values()] for key in ("paper", "value")
     ]
     drawn = {line.get_label(): line.get_xydata().tolist() for line in lines.lines}

@@ -140,6 +140,6 @@ def test_dots_are_the_gains(cells):
     figure = EXHIBIT.plot(cells)
     ax = figure.axes[0]
     names = [label.get_text() for label in ax.get_yticklabels()]
-    drawn = {names[round(y)]: x for x, y in zip(ax.lines[0].get_xdata(), ax.lines[0].get_ydata(), strict=True)}
+    drawn = {names[round(y)]: x for x, y in ax.containers[0][0].get_xydata()}
     biased = select(cells, "bias_margin")
     assert drawn == {name + " *" * (name in biased): c["value"] for name, c in select(cells, "gain").items()}

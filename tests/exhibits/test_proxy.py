@@ -109,10 +109,10 @@ def test_pairs_are_the_engine_s_and_average_to_the_means(cells, moments, cases):
         assert [c["value"] for c in part] == pytest.approx(expected, rel=1e-9)
 
 
-def test_points_and_bars_are_the_cells(cells, cases, tmp_path):
+def test_points_are_the_cells(cells, cases, tmp_path):
     figure = EXHIBIT.plot(cells)
     ratios, pairs, bias = figure.axes
-    drawn = [[bar.get_height() for bar in container] for container in ratios.containers]
+    drawn = [list(line.get_ydata()) for line, *_ in ratios.containers]
     full, proxy = (list(by_configuration(cells, f"var_gradient_{n}_ratio").values()) for n in ("full", "proxy"))
     assert drawn == [[c["paper"] for c in proxy], [c["value"] for c in proxy], [c["value"] for c in full]]
     for case, line in zip(cases, pairs.lines, strict=True):
@@ -122,7 +122,7 @@ def test_points_and_bars_are_the_cells(cells, cases, tmp_path):
             for n in PARAMETERS
         )
         assert line.get_xydata().tolist() == sorted(map(list, zip(x, y, strict=True)))
-    plug_in, left_out = ([bar.get_height() for bar in container] for container in bias.containers)
+    plug_in, left_out = (list(line.get_ydata()) for line, *_ in bias.containers)
     assert left_out == [c["value"] for c in by_configuration(cells, "bias_gradient_full_loo").values()]
     assert plug_in == [by_configuration(cells, "bias_gradient_full")[key]["value"] for key in LEFT_OUT]
     assert [label.get_text() for label in bias.get_xticklabels()] == ["4x1", "8x1", "4x1 apart"]

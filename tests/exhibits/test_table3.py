@@ -15,6 +15,9 @@ EXHIBIT = EXHIBITS["table3"]
 CONFIGURATIONS = [(4, 1, True), (1, 1, True), (8, 1, True), (1, 4, True), (2, 2, True), (4, 1, False)]
 
 
+MODELS_SHOWN, METHODS = ("toy LLaDA", "markov"), ("exact", "mc")
+
+
 @pytest.fixture(scope="module")
 def cells():
     return EXHIBIT.documents(Context(repeats=200, limit=4))
@@ -120,14 +123,21 @@ def test_proxy_gradient_is_smaller_than_the_full_one():
         assert "up-projection" in cell["note"]
 
 
-def test_bars_are_the_ratios(cells):
+def test_dots_are_the_ratios(cells):
     figure = EXHIBIT.plot(cells)
     assert [ax.get_title() for ax in figure.axes] == [
         f"{row}, ratio to base" for row in ("var_score", "var_loss", "var_gradient")
     ]
-    for model, bars in zip(("toy LLaDA", "markov"), figure.axes[0].containers[1:], strict=True):
-        heights = [bar.get_height() for bar in bars]
-        assert heights == [c["value"] for c in select(cells, "var_score_ratio", "exact", model).values()]
+    drawn = {c.get_label(): c for c in figure.axes[0].containers}
+    shown = {f"{m}, {method}": select(cells, "var_score_ratio", method, m) for m in MODELS_SHOWN for method in METHODS}
+    assert drawn.keys() == {"paper (8B)", *shown}
+    for name, part in shown.items():
+        assert list(drawn[name][0].get_ydata()) == [c["value"] for c in part.values()]
+        (bars,) = drawn[name].lines[2]
+        ends = [segment[:, 1] for segment in bars.get_segments() if len(segment)]
+        assert [high - low for low, high in ends] == pytest.approx(
+            [2 * c["stderr"] for c in part.values() if c["stderr"] is not None]
+        )
 
 
 def test_summary_of_pairs():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vrpo_theory.console import exit_codes
+from vrpo_theory.console import exit_codes, show
 from vrpo_theory.options import (
     Adapter,
     BatchTokens,
@@ -40,6 +40,7 @@ def reproduce(
         typer.Option("--check", help="recompute and compare with the results in --out; exit code 3 on a difference"),
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if nothing changed")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="show the paper's rows that need training too")] = False,
     policy: MaybePolicy = None,
     reference: MaybeReference = None,
     pairs: MaybePairs = None,
@@ -76,7 +77,7 @@ def reproduce(
 
     if show_list or not exhibits:
         for member in EXHIBITS.members():
-            print(f"{member.name:12s} {' '.join(member.aliases):8s} {member.title} ({member.paper_ref})")
+            show(f"{member.name:12s} {' '.join(member.aliases):8s} {member.title} ({member.paper_ref})")
         raise typer.Exit(0 if show_list else 2)
     with exit_codes(resume="the same command; finished exhibits are kept"):
         from vrpo_theory.inputs import Sources, numbers
@@ -92,7 +93,16 @@ def reproduce(
         )  # fmt: skip
         sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
         _runner.main(
-            exhibits, context, out, sources, store=store, from_store=from_store, as_json=json, check=check, fresh=fresh
+            exhibits,
+            context,
+            out,
+            sources,
+            store=store,
+            from_store=from_store,
+            as_json=json,
+            check=check,
+            fresh=fresh,
+            paper=paper,
         )
 
 

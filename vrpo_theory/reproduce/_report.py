@@ -1,13 +1,14 @@
-"""Cells for people: Markdown, a terminal table, and the picture as PNG."""
+"""Cells for people: Markdown and tables."""
 
 from __future__ import annotations
 
-import io
 import json
-import sys
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from vrpo_theory import tables
+from vrpo_theory.console import show, show_table
 from vrpo_theory.reproduce.base import Exhibit
 from vrpo_theory.uncertainty import with_error
 
@@ -24,15 +25,22 @@ def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
     for model in dict.fromkeys(c["column"].get("model", "") for c in cells):
         part = [c for c in cells if c["column"].get("model", "") == model]
         columns = list(dict.fromkeys(column_label(c["column"]) for c in part))
-        lines = []
-        for row in dict.fromkeys(c["row"] for c in part):
-            found = [c for c in part if c["row"] == row]
-            lines += [[row * (k == 0), *line] for k, line in enumerate(_lines(found, columns))]
-        table = [["", "", *columns], *lines]
+        rows = {row: [c for c in part if c["row"] == row] for row in dict.fromkeys(c["row"] for c in part)}
+        lines = [[_with_unit(found[0]), *line] for found in rows.values() for line in _lines(found, columns)]
         if len(columns) > MOST_COLUMNS:
             heads = [f"{row} {kind}" for row, kind, *_ in lines]
             table = [["", *heads], *([c, *(line[2 + k] for line in lines)] for k, c in enumerate(columns))]
+        else:
+            before = ["", *(row for row, *_ in lines)]
+            table = [
+                ["", "", *columns],
+                *([row * (row != b), *line] for b, (row, *line) in zip(before, lines, strict=False)),
+            ]
         yield model, table[0], table[1:]
+
+
+def _with_unit(cell: Mapping[str, Any]) -> str:
+    return f"{cell['row']}, {cell['unit']}" if cell["unit"] else str(cell["row"])
 
 
 def column_label(column: Mapping[str, Any]) -> str:
@@ -87,23 +95,35 @@ LEGEND = {
 }
 
 
-def legend(cells: Cells) -> str:
+def legend(cells: Cells) -> list[str]:
     """How to read what these cells show, and no more."""
     found = {k for c in cells for k in LEGEND if c.get(k) is not None or k in c["column"]}
     if not any(map(_telling, cells)):
         found.discard("interval")
-    return "; ".join(text for key, text in LEGEND.items() if key in found)
+    return [text for key, text in LEGEND.items() if key in found]
+
+
+def computed(cells: Cells) -> Cells:
+    """Without the rows that the paper alone has."""
+    return [c for c in cells if c["method"] != "paper"]
 
 
 def markdown(exhibit: Exhibit, document: Mapping[str, Any]) -> str:
-    """The whole exhibit as a Markdown page."""
-    parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}. {legend(document['cells'])}".strip()]
-    for model, header, lines in grid(document["cells"]):
+    """The whole exhibit as a Markdown page, without the rows that the paper alone has."""
+    cells = computed(document["cells"])
+    parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}. {'; '.join(legend(cells))}".strip()]
+    for model, header, lines in grid(cells):
         table = [header, ["---"] * len(header), *lines]
-        parts += [f"## {model}"] * bool(model) + ["\n".join("| " + " | ".join(line) + " |" for line in table)]
-    parts.append("\n".join(f"- {note}" for note in notes(document["cells"])))
+        parts += [f"## {_escaped(model)}"] * bool(model)
+        parts.append("\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in table))
+    parts.append("\n".join(f"- {_escaped(note)}" for note in notes(cells)))
     parts.append("```json\n" + json.dumps(document["provenance"], indent=1) + "\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """The text as Markdown shows it: no cell, code, link, emphasis, formula or emoji begins in a name."""
+    return re.sub(r"([\\`|<>\[\]*$~]|(?<!\w)_|_(?!\w)|:(?=\w+:))", r"\\\1", tables.visible(text))
 
 
 def notes(cells: Cells) -> list[str]:
@@ -115,28 +135,15 @@ def notes(cells: Cells) -> list[str]:
     return [f"{', '.join(dict.fromkeys(rows))}: {note}" for note, rows in said.items()]
 
 
-def show(exhibit: Exhibit, document: Mapping[str, Any]) -> None:
-    """Print the exhibit's tables on standard output."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
-    console.print(f"{exhibit.title} ({exhibit.paper_ref})", style="bold")
-    for model, header, lines in grid(document["cells"]):
-        table = Table(title=model or None, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for k, name in enumerate(header):
-            table.add_column(name, justify="left" if k < 2 else "right", no_wrap=True)
-        for line in lines:
-            table.add_row(*line)
-        console.print(table)
-    for remark in [legend(document["cells"]), *notes(document["cells"])]:
-        console.print(remark, style="dim")
-
-
-def picture(exhibit: Exhibit, document: Mapping[str, Any]) -> bytes:
-    """The exhibit's figure as PNG."""
-    figure = exhibit.plot(document["cells"])
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+def print_tables(exhibit: Exhibit, document: Mapping[str, Any], *, paper: bool = False) -> None:
+    """Print how to read the exhibit, its tables and its notes; with ``paper``, also rows that the paper alone has."""
+    cells = document["cells"] if paper else computed(document["cells"])
+    width = tables.terminal_width()
+    for line in [f"{exhibit.title} ({exhibit.paper_ref})", *legend(cells)]:
+        show(tables.wrapped(line, width))
+    for model, header, lines in grid(cells):
+        show("")
+        show_table(header, lines, title=model, labels=2 if header[1:2] == [""] else 1)
+    show("")
+    for note in notes(cells):
+        show(tables.wrapped(note, width))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vrpo_theory.console import say
+from vrpo_theory import plotting
+from vrpo_theory.console import print_json, say
 from vrpo_theory.errors import CheckError, InputError
 from vrpo_theory.files import write_atomically
 from vrpo_theory.inputs import Sources
@@ -37,10 +38,12 @@ def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -
     """Compute an exhibit and write its JSON, Markdown and figure; unchanged inputs are read back instead."""
     context = replace(context, cases=context.cases or exhibit.cases(context))
     origin = provenance(context, context.cases)
-    path = out / f"{exhibit.name}.json"
+    path = _file(exhibit, out, "json")
     known = None if fresh else _read(path)
     if known is not None and known["provenance"]["inputs"] == origin["inputs"]:
         say(f"{exhibit.name}: inputs unchanged, read from {path} (--fresh recomputes)")
+        if _ranks.rank() == 0:
+            _illustrate(exhibit, known, out)
         return known
     document = {"cells": exhibit.documents(context), "provenance": origin}
     if _ranks.rank() == 0:
@@ -89,11 +92,43 @@ def _read(path: Path) -> Document | None:
         return None
 
 
+ILLUSTRATIONS: dict[str, Callable[[Exhibit, Document], str | bytes]] = {
+    "md": _report.markdown,
+    "png": lambda exhibit, document: plotting.png(lambda: exhibit.plot(document["cells"])),
+}
+"""Files beside the numbers, by their ending."""
+
+
+def _file(exhibit: Exhibit, out: Path, ending: str) -> Path:
+    return out / f"{exhibit.name}.{ending}"
+
+
 def _write(exhibit: Exhibit, document: Document, out: Path) -> None:
-    """The JSON last: whoever finds it finds the others too."""
-    write_atomically(out / f"{exhibit.name}.md", _report.markdown(exhibit, document))
-    write_atomically(out / f"{exhibit.name}.png", _report.picture(exhibit, document))
-    write_atomically(out / f"{exhibit.name}.json", json.dumps(document, indent=1, allow_nan=False) + "\n")
+    """Numbers first; what illustrated other numbers goes before they come."""
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    for ending in ILLUSTRATIONS:
+        _file(exhibit, out, ending).unlink(missing_ok=True)
+    write_atomically(_file(exhibit, out, "json"), text)
+    _illustrate(exhibit, document, out)
+
+
+def _illustrate(exhibit: Exhibit, document: Document, out: Path) -> None:
+    """Write page and picture where they are missing."""
+    for ending, render in ILLUSTRATIONS.items():
+        path = _file(exhibit, out, ending)
+        if not path.exists():
+            with _optional(str(path)):
+                write_atomically(path, render(exhibit, document))
+
+
+@contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """Numbers are worth having without it: whatever goes wrong is a line of warning."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"warning: no {what}: {reason}; the numbers are kept, the same command tries again")
 
 
 def main(
@@ -107,6 +142,7 @@ def main(
     as_json: bool = False,
     check: bool = False,
     fresh: bool = False,
+    paper: bool = False,
 ) -> None:
     """Run or check the named exhibits and print them, as tables or as one JSON document."""
     chosen = find(names)
@@ -117,11 +153,19 @@ def main(
         }
     if _ranks.rank() > 0:
         return
+    if as_json:
+        print_json({"exhibits": documents})
     for exhibit in chosen:
         if not as_json:
-            _report.show(exhibit, documents[exhibit.name])
-    if as_json:
-        print(json.dumps({"exhibits": documents}, allow_nan=False))
+            with _optional(f"table of {exhibit.name}"):
+                _report.print_tables(exhibit, documents[exhibit.name], paper=paper)
+        if not check:
+            _say_where(exhibit, out)
+
+
+def _say_where(exhibit: Exhibit, out: Path) -> None:
+    others = [f".{ending}" for ending in ILLUSTRATIONS if _file(exhibit, out, ending).exists()]
+    say("written: " + ", ".join([str(_file(exhibit, out, "json")), *others]))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._series import lines, models
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -56,20 +57,16 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """A panel a model: variance against n_yt, a line for each n and coupling."""
     part = [c for c in cells if c["row"] == "var_score"]
-    models = list(dict.fromkeys(c["column"]["model"] for c in part))
-    figure, axes = plotting.panels(len(models))
-    for ax, model in zip(axes, models, strict=True):
-        lines: dict[str, tuple[list[float], list[float]]] = {}
-        for c in part:
-            column = c["column"]
-            if column["model"] == model:
-                label = f"n = {column['n']}, {'shared' if column['shared'] else 'not shared'}"
-                x, y = lines.setdefault(label, ([], []))
-                x.append(column["n_yt"])
-                y.append(c["value"])
-        plotting.curves(ax, lines, title=model, xlabel="n_yt (n_t = n / n_yt)", ylabel="variance of the score, nats^2")
+    figure, axes = plotting.panels(len(models(part)))
+    for ax, model in zip(axes, models(part), strict=True):
+        drawn = lines([c for c in part if c["column"]["model"] == model], _label, "n_yt")
+        plotting.curves(ax, drawn, title=model, xlabel="n_yt (n_t = n / n_yt)", ylabel="variance of the score, nats^2")
         ax.set_xscale("log", base=2)
     return figure
+
+
+def _label(column: Mapping[str, Any]) -> str:
+    return f"n = {column['n']}, {'shared' if column['shared'] else 'not shared'}"
 
 
 exhibit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrpo_theory._registry import Registry
 from vrpo_theory.batching import BATCH_TOKENS
+from vrpo_theory.documents import finite
 from vrpo_theory.elbo import Progress
 from vrpo_theory.preference import BETA, require_beta
 from vrpo_theory.types import Case
@@ -65,12 +65,8 @@ class Cell:
 
     def document(self) -> dict[str, Any]:
         """As JSON: numbers that are not finite become null, and the note says so."""
-        lost: dict[str, Any] = dict.fromkeys(
-            k for k, v in asdict(self).items() if isinstance(v, float) and not math.isfinite(v)
-        )
-        notes = [self.note, *(f"{name} is {getattr(self, name)}" for name in lost)]
-        clean = replace(self, **{**lost, "note": "; ".join(filter(None, notes))})
-        return asdict(clean) | {"interval": None if clean.interval is None else list(clean.interval)}
+        clean, lost = finite(asdict(self))
+        return clean | {"note": "; ".join(filter(None, [self.note, *lost]))}
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRIALS = 100
-FALSE = 10.0
-"""Ratios beyond this are false statements, off the picture."""
+RATIO = " lhs/rhs"
 SHARE = "share of laws"
 """For relations other than <=: of random laws under the assumptions, where it holds."""
 
@@ -37,7 +36,7 @@ def _row(statement: Statement, best: Mapping[str, float]) -> list[Cell]:
     for form in (f for f in forms if f.relation == "<="):
         if form.constant is not None:
             cells.append(Cell(statement.name, {"quantity": f"{form.form} constant"}, form.constant, note=note))
-        cells.append(Cell(statement.name, {"quantity": f"{form.form} lhs/rhs"}, best[form.name], note=note))
+        cells.append(Cell(statement.name, {"quantity": f"{form.form}{RATIO}"}, best[form.name], note=note))
     return cells
 
 
@@ -67,13 +66,15 @@ def _random(statement: Statement, context: Context) -> list[Any]:
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Best ratio of every inequality, paper's and sharp forms apart."""
-    figure, (axes,) = plotting.panels(1, width=8.0, height=6.5)
-    ratios = [c for c in cells if c["column"]["quantity"].endswith("lhs/rhs") and c["value"] < FALSE]
+    ratios = [c for c in cells if c["column"]["quantity"].endswith(RATIO)]
+    figure, (axes,) = plotting.panels(1, width=9.0, height=plotting.row_height(len({c["row"] for c in ratios})))
     series = {
-        form: {c["row"]: c["value"] for c in ratios if c["column"]["quantity"] == f"{form} lhs/rhs"}
+        form: {c["row"]: (c["value"], c["stderr"]) for c in ratios if c["column"]["quantity"] == f"{form}{RATIO}"}
         for form in ("paper", "sharp")
     }
-    plotting.dots(axes, series, title="Largest lhs / rhs found", xlabel="1: attained; below: loose; above: false")
+    plotting.dots_about_one(
+        axes, series, title="Largest lhs / rhs found", xlabel="1: attained; below: loose; above, with its value: false"
+    )
     return figure
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce._paper import tables
+from vrpo_theory.reproduce._series import lines, points, printed
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import Budget, Moments
@@ -95,24 +96,21 @@ def _repeats() -> Iterator[Cell]:
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Printed variances beside the fit; repeats needed beside those made."""
-    from vrpo_theory.reproduce._report import column_label
-
-    figure, (bars, lines) = plotting.panels(2)
+    figure, (variances, repeats) = plotting.panels(2)
     part = [c for c in cells if c["row"] == "var_score"]
-    series = {"printed": [c["paper"] for c in part], "Lemma 5, fitted without 1x1": [c["value"] for c in part]}
-    plotting.grouped_bars(
-        bars, [column_label(c["column"]) for c in part], series, title="score variance", ylabel="nats^2"
-    )
+    series = {"printed": printed(part)} | points(part, lambda column: "Lemma 5, fitted without 1x1")
+    plotting.grouped_dots(variances, series, title="score variance", ylabel="nats^2")
     needed = [c for c in cells if c["row"] == "repeats_needed"]
-    found: dict[str, tuple[list[float], list[float]]] = {}
-    for c in needed:
-        for label, value in ((f"variation over pairs {c['column']['variation']:g}", c["value"]), ("made", c["paper"])):
-            x, y = found.setdefault(label, ([], []))
-            if c["column"]["kurtosis"] not in x:
-                x.append(c["column"]["kurtosis"])
-                y.append(value)
+    found = lines(needed, lambda column: f"variation over pairs {column['variation']:g}", "kurtosis")
+    made = {c["column"]["kurtosis"]: c["paper"] for c in needed}
+    found["made"] = list(made), list(made.values())
     plotting.curves(
-        lines, found, title="repeats for 5% error", xlabel="kurtosis of one estimate", ylabel="repeats", xscale="linear"
+        repeats,
+        found,
+        title="repeats for 5% error",
+        xlabel="kurtosis of one estimate",
+        ylabel="repeats",
+        xscale="linear",
     )
     return figure
 

@@ -107,25 +107,21 @@ def _about(values: Sequence[Estimate], repeats: int) -> dict[str, Any]:
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Gains, a colour a model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
-    figure, axes = plotting.panels(2, width=7.0, height=6.0)
-    for ax, models in zip(axes, (SHORT, LONG), strict=True):
-        series = {model: _line(cells, model) for model in models}
-        plotting.dots(
-            ax,
-            {k: v for k, v in series.items() if v},
-            title="VRPO's variance over the design's",
-            xlabel="gain (* biased)",
-        )
-        ax.set_xscale("log")
+    drawn = [[_points(cells, model) for model in group] for group in (SHORT, LONG)]
+    rows = {name for group in drawn for points in group for name in points}
+    figure, axes = plotting.panels(2, width=7.0, height=plotting.row_height(len(rows)))
+    for ax, group, found in zip(axes, (SHORT, LONG), drawn, strict=True):
+        series = {model: points for model, points in zip(group, found, strict=True) if points}
+        plotting.dots(ax, series, title="VRPO's variance over the design's", xlabel="gain (* biased)", xscale="log")
     return figure
 
 
-def _line(cells: Sequence[Mapping[str, Any]], model: str) -> dict[str, float]:
+def _points(cells: Sequence[Mapping[str, Any]], model: str) -> dict[str, tuple[float | None, float | None]]:
     """Gains of one model at n = 8, or the budget it has."""
     n = 8 if 8 in BUDGETS.get(model, (8,)) else BUDGETS[model][0]
     found = [c for c in cells if c["row"] == "gain" and c["column"]["model"] == model and c["column"]["n"] == n]
     biased = {c["column"]["design"] for c in cells if c["row"] == "bias_margin"}
-    return {c["column"]["design"] + " *" * (c["column"]["design"] in biased): c["value"] for c in found}
+    return {c["column"]["design"] + " *" * (c["column"]["design"] in biased): (c["value"], c["stderr"]) for c in found}
 
 
 exhibit(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from vrpo_theory import plotting
 from vrpo_theory.numerics import log_sigmoid, mean_estimate, variance_estimate
 from vrpo_theory.randomness import Address, content_key
+from vrpo_theory.reproduce._series import lines
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.statements import loss
 from vrpo_theory.statements._laws import gaussian
@@ -84,19 +85,20 @@ def _moments(variance: float, sample: NDArray[np.float64]) -> Iterator[Cell]:
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Panel (a), and panel (b) as one panel a row, bounds included."""
     figure, (shapes, *moments) = plotting.panels(3)
-    plotting.histogram(shapes, *_line(cells, "histogram", "mc", "x"), label="draws")
-    series = {name: _line(cells, name, "exact", "x") for name in ("density", "log_sigmoid")}
+    (middle, heights), *_ = _lines(cells, "histogram", "x").values() or [([], [])]
+    plotting.histogram(shapes, middle, heights, label="draws")
+    series = _lines(cells, "density", "x") | _lines(cells, "log_sigmoid", "x")
     plotting.curves(shapes, series, title="(a) sigma^2 = 1", xlabel="x", ylabel="", xscale="linear", yscale="linear")
     for ax, row in zip(moments, BOUNDS, strict=True):
-        series = {f"{row}, {method}": _line(cells, row, method, "sigma2") for method in ("mc", "exact")}
-        series |= {name: _line(cells, name, "exact", "sigma2") for name in BOUNDS[row]}
+        series = _lines(cells, row, "sigma2")
+        for name in BOUNDS[row]:
+            series |= _lines(cells, name, "sigma2")
         plotting.curves(ax, series, title=f"(b) {row}", xlabel="sigma^2", ylabel=UNITS[row], xscale="linear")
     return figure
 
 
-def _line(cells: Sequence[Mapping[str, Any]], row: str, method: str, variable: str) -> tuple[list[float], list[float]]:
-    part = [c for c in cells if c["row"] == row and c["method"] == method]
-    return [c["column"][variable] for c in part], [c["value"] for c in part]
+def _lines(cells: Sequence[Mapping[str, Any]], row: str, variable: str) -> dict[str, plotting.Line]:
+    return lines([c for c in cells if c["row"] == row], lambda column: row, variable)
 
 
 exhibit(

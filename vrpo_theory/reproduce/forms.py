@@ -11,6 +11,7 @@ import numpy as np
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs import DESIGNS, Design
+from vrpo_theory.reproduce._series import lines
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -81,8 +82,8 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Variance against the floor: relative to the count form on each model, and of independent tokens by length."""
     timed = [c for c in cells if c["column"]["form"] == "time"]
-    models = _lines([c for c in timed if c["row"] == "var_score_ratio"], lambda column: column["model"])
-    lengths = _lines([c for c in timed if c["row"] == "var_term"], lambda column: f"L = {column['L']}")
+    models = lines([c for c in timed if c["row"] == "var_score_ratio"], lambda column: column["model"], "floor")
+    lengths = lines([c for c in timed if c["row"] == "var_term"], lambda column: f"L = {column['L']}", "floor")
     figure, (left, right) = plotting.panels(2)
     plotting.curves(
         left,
@@ -96,15 +97,6 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
         right, lengths, title="independent tokens (count form: 0)", xlabel="floor of t", ylabel="variance, nats^2"
     )
     return figure
-
-
-def _lines(cells: Sequence[Mapping[str, Any]], label: Any) -> dict[str, tuple[list[float], list[float]]]:
-    lines: dict[str, tuple[list[float], list[float]]] = {}
-    for c in cells:
-        x, y = lines.setdefault(label(c["column"]), ([], []))
-        x.append(c["column"]["floor"])
-        y.append(c["value"])
-    return lines
 
 
 exhibit(

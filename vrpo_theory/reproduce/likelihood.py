@@ -13,6 +13,7 @@ from vrpo_theory.numerics import total
 from vrpo_theory.preference import loss
 from vrpo_theory.reproduce._paper import tables
 from vrpo_theory.reproduce._report import column_label
+from vrpo_theory.reproduce._series import models
 from vrpo_theory.reproduce._summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -132,10 +133,9 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """A panel a model, a point a pair: the bias of the ELBO gap, then that of every configuration."""
     part = [c for c in cells if c["row"] in ("elbo_gap_bias", "monte_carlo_bias") and c["n_pairs"] == 1]
     part = [c for c in part if c["column"].get("pair", "mean") != "mean"]
-    models = list(dict.fromkeys(c["column"]["model"] for c in part))
-    figure, axes = plotting.panels(len(models))
-    for ax, model in zip(axes, models, strict=True):
-        groups: dict[str, list[float]] = {}
+    figure, axes = plotting.panels(len(models(part)))
+    for ax, model in zip(axes, models(part), strict=True):
+        groups: dict[str, list[float | None]] = {}
         for c in part:
             if c["column"]["model"] == model:
                 groups.setdefault(c["column"].get("configuration", "ELBO gap"), []).append(c["value"])

@@ -11,6 +11,7 @@ import numpy as np
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._series import lines
 from vrpo_theory.reproduce._summary import over_pairs
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -92,26 +93,24 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Variance by share of masked tokens, short and long responses; shares of V_t by length."""
     figure, axes = plotting.panels(3)
     for ax, models, title in ((axes[0], SHORT, "eight tokens"), (axes[1], LONG, "Markov chains")):
-        lines = {model: _line(cells, model) for model in models}
+        found = {model: _line(cells, model) for model in models}
         plotting.curves(
-            ax, {k: v for k, v in lines.items() if v[0]}, title=title, xlabel="share of masked tokens",
+            ax, {k: v for k, v in found.items() if v[0]}, title=title, xlabel="share of masked tokens",
             ylabel="variance of the term, nats^2", xscale="log", yscale="log",
         )  # fmt: skip
     chains = [c for c in cells if c["row"] == "share_time" and c["column"]["model"].startswith("markov")]
     chains.sort(key=lambda c: c["column"]["L"])
-    line = ([c["column"]["L"] for c in chains], [c["value"] for c in chains])
-    plotting.curves(
-        axes[2], {"markov": line}, title="share of V_t", xlabel="L", ylabel="V_t / (V_t + V_yt)", yscale="linear"
-    )
+    share = lines(chains, lambda column: "markov", "L")
+    plotting.curves(axes[2], share, title="share of V_t", xlabel="L", ylabel="V_t / (V_t + V_yt)", yscale="linear")
     return figure
 
 
-def _line(cells: Sequence[Mapping[str, Any]], model: str) -> tuple[list[float], list[float]]:
-    part = [c for c in cells if c["row"] == "var_term" and c["column"]["model"] == model and c["value"] > 0]
-    length = max(
-        (c["column"]["l"] for c in cells if c["column"].get("model") == model and "l" in c["column"]), default=1
-    )
-    return [c["column"]["l"] / length for c in part], [c["value"] for c in part]
+def _line(cells: Sequence[Mapping[str, Any]], model: str) -> plotting.Line:
+    """Against the share of masked tokens, but for variances of exactly 0 (all masked), which no log axis has."""
+    counts = [c["column"]["l"] for c in cells if c["column"].get("model") == model and "l" in c["column"]]
+    part = [c for c in cells if c["row"] == "var_term" and c["column"]["model"] == model]
+    part = [c for c in part if c["value"] is None or c["value"] > 0]
+    return [c["column"]["l"] / max(counts) for c in part], [c["value"] for c in part]
 
 
 exhibit(

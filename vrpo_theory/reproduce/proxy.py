@@ -15,6 +15,7 @@ from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.reproduce._paper import tables
 from vrpo_theory.reproduce._report import column_label
+from vrpo_theory.reproduce._series import models, points, printed
 from vrpo_theory.reproduce._summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -153,9 +154,8 @@ def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Per model: ratios to base; proxy against the whole, a line a pair; bias of plug-in and leave-one-out."""
-    models = list(dict.fromkeys(c["column"]["model"] for c in cells))
-    figure, axes = plotting.panels(3 * len(models))
-    for k, model in enumerate(models):
+    figure, axes = plotting.panels(3 * len(models(cells)))
+    for k, model in enumerate(models(cells)):
         part = [c for c in cells if c["column"]["model"] == model]
         _plot_ratios(axes[3 * k], part, model)
         _plot_pairs(axes[3 * k + 1], part)
@@ -165,35 +165,30 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
 
 def _plot_ratios(ax: Any, cells: Sequence[Mapping[str, Any]], model: str) -> None:
     full, proxy = ([c for c in cells if c["row"] == f"var_gradient_{name}_ratio"] for name in PARAMETERS)
-    series = {
-        "paper (8B), proxy": [c["paper"] for c in proxy],
-        "proxy": [c["value"] for c in proxy],
-        "all parameters": [c["value"] for c in full],
-    }
-    labels = [column_label(c["column"]) for c in full]
-    plotting.grouped_bars(ax, labels, series, title=f"{model}: variance of the gradient", ylabel="ratio to base")
+    series = {"paper (8B), proxy": printed(proxy)}
+    series |= points(proxy, lambda column: "proxy") | points(full, lambda column: "all parameters")
+    plotting.grouped_dots(ax, series, title=f"{model}: variance of the gradient", ylabel="ratio to base")
 
 
 def _plot_pairs(ax: Any, cells: Sequence[Mapping[str, Any]]) -> None:
     """A line rises throughout where the proxy ranks a pair's configurations as all parameters do."""
-    points: dict[str, list[tuple[float, float]]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     full, proxy = (
         [c for c in cells if c["row"] == f"var_gradient_{name}" and "pair" in c["column"]] for name in PARAMETERS
     )
     for x, y in zip(full, proxy, strict=True):
-        points.setdefault(x["column"]["pair"], []).append((x["value"], y["value"]))
-    lines = {pair: ([x for x, _ in sorted(at)], [y for _, y in sorted(at)]) for pair, at in points.items()}
-    plotting.curves(ax, lines, title="variance, squared norm", xlabel="all parameters", ylabel="proxy")
+        if x["value"] is not None and y["value"] is not None:
+            found.setdefault(x["column"]["pair"], []).append((x["value"], y["value"]))
+    drawn = {pair: ([x for x, _ in sorted(at)], [y for _, y in sorted(at)]) for pair, at in found.items()}
+    plotting.curves(ax, drawn, title="variance, squared norm", xlabel="all parameters", ylabel="proxy")
 
 
 def _plot_bias(ax: Any, cells: Sequence[Mapping[str, Any]]) -> None:
     left_out = [c for c in cells if c["row"] == "bias_gradient_full_loo"]
     columns = [c["column"] for c in left_out]
     plug_in = [c for c in cells if c["row"] == "bias_gradient_full" and c["column"] in columns]
-    series = {"plug-in": [c["value"] for c in plug_in], "leave-one-out": [c["value"] for c in left_out]}
-    plotting.grouped_bars(
-        ax, [column_label(c) for c in columns], series, title="bias, all parameters", ylabel="norm of the bias"
-    )
+    series = points(plug_in, lambda column: "plug-in") | points(left_out, lambda column: "leave-one-out")
+    plotting.grouped_dots(ax, series, title="bias, all parameters", ylabel="norm of the bias")
 
 
 exhibit(

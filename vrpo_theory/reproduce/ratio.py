@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._series import lines, models
 from vrpo_theory.reproduce._summary import over_pairs
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -78,19 +79,25 @@ def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """A panel a model: size of bias and deviation of the ratio against the budget, medians over pairs."""
     part = [c for c in cells if c["row"] in ("ratio_bias", "ratio_deviation")]
-    models = list(dict.fromkeys(c["column"]["model"] for c in part))
-    figure, axes = plotting.panels(len(models))
-    for ax, model in zip(axes, models, strict=True):
-        lines: dict[str, tuple[list[float], list[float]]] = {}
-        for c in part:
-            column = c["column"]
-            quantity = c["row"].removeprefix("ratio_")
-            if column["model"] == model and (quantity, column["estimator"]) != ("bias", "poisson"):
-                x, y = lines.setdefault(f"{column['estimator']}, {quantity}", ([], []))
-                x.append(column["n"])
-                y.append(abs(c["value"] if c["median"] is None else c["median"]))
-        plotting.curves(ax, lines, title=model, xlabel="forward passes n", ylabel="relative to the ratio")
+    part = [c for c in part if (c["row"], c["column"]["estimator"]) != ("ratio_bias", "poisson")]
+    figure, axes = plotting.panels(len(models(part)))
+    for ax, model in zip(axes, models(part), strict=True):
+        drawn: dict[str, plotting.Line] = {}
+        for row in ("ratio_bias", "ratio_deviation"):
+            found = [c for c in part if c["row"] == row and c["column"]["model"] == model]
+            drawn |= lines(found, partial(_label, row), "n", _size)
+        plotting.curves(ax, drawn, title=model, xlabel="forward passes n", ylabel="relative to the ratio")
     return figure
+
+
+def _label(row: str, column: Mapping[str, Any]) -> str:
+    return f"{column['estimator']}, {row.removeprefix('ratio_')}"
+
+
+def _size(cell: Mapping[str, Any]) -> float | None:
+    """Of the median over pairs; of the value where there is one pair."""
+    value = cell["value"] if cell["median"] is None else cell["median"]
+    return None if value is None else abs(value)
 
 
 exhibit(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce._paper import tables
+from vrpo_theory.reproduce._series import points, printed
 from vrpo_theory.reproduce._spread import spread
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
@@ -103,17 +104,11 @@ def _training_rows(printed: Sequence[Configuration], model: str) -> list[Cell]:
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Ratios to base, a panel a row: the paper's beside each model's."""
-    from vrpo_theory.reproduce._report import column_label
-
     figure, axes = plotting.panels(len(MEASURED))
     for ax, row in zip(axes, MEASURED, strict=True):
         part = [c for c in cells if c["row"] == f"{row}_ratio"]
-        part = [c for c in part if c["method"] == ("exact" if any(p["method"] == "exact" for p in part) else "mc")]
-        labels = list(dict.fromkeys(column_label(c["column"]) for c in part))
-        models = list(dict.fromkeys(c["column"]["model"] for c in part))
-        series = {"paper (8B)": [c["paper"] for c in part][: len(labels)]}
-        series |= {model: [c["value"] for c in part if c["column"]["model"] == model] for model in models}
-        plotting.grouped_bars(ax, labels, series, title=f"{row}, ratio to base", ylabel="ratio")
+        series = {"paper (8B)": printed(part)} | points(part, lambda column: column["model"])
+        plotting.grouped_dots(ax, series, title=f"{row}, ratio to base", ylabel="ratio")
     return figure
 
 
