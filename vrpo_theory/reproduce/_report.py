@@ -60,7 +60,7 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
     methods = [m for m in dict.fromkeys(c["method"] for c in cells) if m != "paper"]
     for method in methods:
         found = [c for c in cells if c["method"] == method]
-        yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"], c["df"]) for c in found})
+        yield line(method, {column_label(c["column"]): with_error(c["value"], c["stderr"], c.get("df")) for c in found})
         spans = {column_label(c["column"]): _span(c["interval"]) for c in found if _telling(c)}
         if spans:
             yield line("95%", spans)
