@@ -79,7 +79,7 @@ def test_it_ends_undecided_with_the_reason():
     with pytest.raises(UndecidedError, match=r"^undecided: out of calls"):
         few.raise_for_verdict()
     late = audit(exact, lengths=[2], n=[1], toys=["rough"], seconds=0)
-    assert late.reason == "out of time in 1 of 1 cells"
+    assert late.reason == "out of time in 1 of 1 cells (allow more seconds, or fewer lengths, n or toys)"
     assert late.document()["cells"][0]["bias"] is None
     late.table()
 

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,16 @@ def returning(value):
 
 
 @pytest.mark.parametrize(
-    "value", [-1.5, np.float32(-1.5), np.array(-1.5), torch.tensor(-1.5), torch.tensor([[-1.5]]), np.array([-1.5])]
+    "value",
+    [
+        -1.5,
+        np.float32(-1.5),
+        np.array(-1.5),
+        Fraction(-3, 2),
+        torch.tensor(-1.5),
+        torch.tensor([[-1.5]]),
+        np.array([-1.5]),
+    ],
 )
 def test_a_number_is_a_number(value):
     number, stderr = called(returning(value))
@@ -55,6 +65,8 @@ def test_a_standard_error_may_come_with_it(stderr, found):
         (1, 2, 3),
         {},
         torch.tensor(1j),
+        torch.zeros((), device="meta"),
+        10**400,
     ],
 )
 def test_anything_else_is_bad_input(value):
@@ -72,7 +84,9 @@ def test_its_own_exception_is_named_with_the_place():
     def broken(model, prompt, answer, n, generator):
         raise AssertionError("first line\nsecond line")
 
-    with pytest.raises(EstimatorError, match=r"^broken raised AssertionError: first line \(at L=2, n=3\)$"):
+    with pytest.raises(
+        EstimatorError, match=r"^broken raised AssertionError: first line, on the rough toy \(L = 2, n = 3\)$"
+    ):
         called(broken, n=3)
 
 
@@ -100,9 +114,18 @@ def test_what_it_is_given():
     assert not Estimator(lambda model, prompt, answer, n, generator, **more: 0).takes_batch_size
 
 
-def test_what_cannot_be_called_is_bad_input():
-    with pytest.raises(InputError, match="callable, got int"):
-        Estimator(3)
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (3, "callable, got int"),
+        (lambda: 0, "cannot be called with .*five parameters in this order"),
+        (lambda model, prompt, answer, n, generator, scale: 0, "missing a required argument: 'scale'"),
+        (lambda **named: 0, "too many positional arguments"),
+    ],
+)
+def test_what_cannot_be_called_so_is_bad_input(function, says):
+    with pytest.raises(InputError, match=says):
+        Estimator(function)
 
 
 @pytest.fixture
@@ -132,21 +155,43 @@ def test_its_source_is_hashed():
         ("nothing", "write MODULE:FUNCTION"),
         (":f", "write MODULE:FUNCTION"),
         ("mine:", "write MODULE:FUNCTION"),
+        (".mine:f", "write MODULE:FUNCTION"),
+        ("mine_loose.py:f", "names a file.*as in mine_loose:f"),
+        ("folder/mine_loose:f", "names a file.*as in mine_loose:f"),
         ("no_such_module:f", "no module named 'no_such_module'"),
-        ("mine_loose:g", "has no 'g'"),
-        ("mine_loose:x", "of type int"),
-        ("mine_lacks:f", "no module named 'no_such_package'"),
+        ("mine_loose:g", "no 'g' in mine_loose .*its functions are f"),
+        ("mine_loose:x", "of type int, not a function"),
+        ("mine_loose.deeper:f", "no module named 'mine_loose.deeper'"),
     ],
 )
 def test_what_is_not_there_is_bad_input(here, name, says):
-    (here / "mine_loose.py").write_text("x = 3\n")
-    (here / "mine_lacks.py").write_text("import no_such_package\n")
-    with pytest.raises(InputError, match=says):
+    (here / "mine_loose.py").write_text("x = 3\ndef f(): pass\n")
+    with pytest.raises(InputError, match=says) as caught:
         load(name)
+    assert not isinstance(caught.value, EstimatorError)
 
 
-@pytest.mark.parametrize("source", ["1 / 0\n", "def f(:\n"])
-def test_a_module_that_fails_is_named(here, source):
+@pytest.mark.parametrize(
+    ("source", "says", "shown"),
+    [
+        ("def f():\n    1 / 0\nf()\n", "raised ZeroDivisionError: division by zero", "in f"),
+        ("def f(:\n", r"no valid Python \(.*mine_fails.py, line 1: ", "def f(:"),
+        ("import mine_wrong\n", r"no valid Python \(.*mine_wrong.py, line 2: ", "import mine_wrong"),
+        ("import no_such_package\n", "No module named 'no_such_package': install", "import no_such_package"),
+        ("raise ModuleNotFoundError('x')\n", "raised ModuleNotFoundError: x: install", "raise"),
+        ("import sys; sys.exit('usage: ...')\n", r"SystemExit\('usage: ...'\): .* __name__", "sys.exit"),
+    ],
+)
+def test_a_module_that_fails_is_shown_from_its_first_frame_on(here, source, says, shown):
     (here / "mine_fails.py").write_text(source)
-    with pytest.raises(EstimatorError, match=r"importing mine_fails raised (ZeroDivision|Syntax)Error"):
+    (here / "mine_wrong.py").write_text("\nx = = 1\n")
+    with pytest.raises(EstimatorError, match=f"^importing mine_fails.*{says}") as caught:
         load("mine_fails:f")
+    assert shown in caught.value.trace
+    assert "importlib" not in caught.value.trace
+
+
+def test_an_interruption_while_importing_is_none_of_its_faults(here):
+    (here / "mine_stops.py").write_text("raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        load("mine_stops:f")

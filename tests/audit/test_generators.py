@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vrpo_theory import audit
+from vrpo_theory.auditing import EstimatorError
 from vrpo_theory.auditing.estimator import Estimator
 from vrpo_theory.auditing.generators import GeneratorUse, derived, probe, untouched
 from vrpo_theory.auditing.zoo import ZOO
@@ -56,7 +57,7 @@ def states():
 def test_shared_generators_are_left_as_they_were():
     before = states()
     audit(ZOO["global_generator"].estimator, lengths=[2], n=[1], toys=["rough"], calls=70)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(EstimatorError):
         audit(lambda *_: torch.rand(2) @ torch.rand(3), lengths=[2], n=[1], toys=["rough"])
     assert states() == before
 

@@ -6,8 +6,22 @@
 
 from vrpo_theory.auditing.cells import Cell
 from vrpo_theory.auditing.diagnosis import Finding
-from vrpo_theory.auditing.estimator import EstimatorError, load, source_digest
+from vrpo_theory.auditing.faults import EstimatorError
+from vrpo_theory.auditing.loading import load, source_digest
 from vrpo_theory.auditing.report import Audit
+from vrpo_theory.auditing.rules import check_options
 from vrpo_theory.auditing.runner import audit
+from vrpo_theory.auditing.settings import changes, settings
 
-__all__ = ["Audit", "Cell", "EstimatorError", "Finding", "audit", "load", "source_digest"]
+__all__ = [
+    "Audit",
+    "Cell",
+    "EstimatorError",
+    "Finding",
+    "audit",
+    "changes",
+    "check_options",
+    "load",
+    "settings",
+    "source_digest",
+]

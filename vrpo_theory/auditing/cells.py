@@ -10,35 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vrpo_theory.auditing.estimator import Estimator
+from vrpo_theory.auditing.estimator import Estimator, cell_name
 from vrpo_theory.auditing.generators import derived
+from vrpo_theory.auditing.rules import Rules
 from vrpo_theory.auditing.sequential import Evidence
 from vrpo_theory.auditing.toys import Toy
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.numerics import mean_estimate, variance_estimate
 from vrpo_theory.types import Estimate
 
+OUT_OF_TIME = "out of time"
 ROUNDING = 0.01
 """Share of R by which both ends of the assumed range are widened: float32 log-probabilities can exceed 0."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What an audit holds estimators to.
-
-    Parameters
-    ----------
-    margin : float
-        Largest harmless bias, nats a token.
-    alpha : float
-        Probability of error of one cell.
-    span : (float, float)
-        Estimates are assumed to lie in [-span[0] R, span[1] R], R being the toy's reach.
-    """
-
-    margin: float
-    alpha: float
-    span: tuple[float, float]
 
 
 @dataclass(eq=False)
@@ -92,6 +75,11 @@ class Cell:
         self.altered += seen.altered
         if seen.masks:
             self.histogram += np.bincount(np.concatenate(seen.masks), minlength=len(self.histogram))
+
+    @property
+    def place(self) -> str:
+        """Toy, answer length, n and batch size in words."""
+        return cell_name(self.toy, self.n, self.batch_size)
 
     @property
     def verdict(self) -> str:

@@ -145,11 +145,15 @@ def _of_the_generator(use: GeneratorUse) -> Iterator[Finding]:
         yield Finding("global-generator", f"{what} {', '.join(use.advances) or 'a global generator'}, not only its own")
     if not use.repeatable:
         yield Finding("not-repeatable", "equal generators and equal global seeds gave different results")
+    if use.settings:
+        yield Finding("changed-settings", f"a call changed {'; '.join(use.settings)}, for all code: restore it")
 
 
 def _of_the_rows(cells: Sequence[Cell]) -> Iterator[Finding]:
     for cell in cells:
         used = cell.rows / len(cell.values)
         if used > cell.n * (1 + 1e-9):
-            yield Finding("over-budget", f"{used:.3g} forward rows a call were used where n = {cell.n} were allowed")
+            yield Finding(
+                "over-budget", f"{used:.3g} forward passes per call were used where n = {cell.n} were allowed"
+            )
             return

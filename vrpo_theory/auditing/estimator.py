@@ -1,24 +1,20 @@
-"""An estimator as the auditor calls it: found by name, called one way, its answer checked."""
+"""An estimator as the auditor calls it: always one way, its answer checked."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import inspect
 import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
+from numbers import Real
 from typing import Any
 
 import torch
 
+from vrpo_theory.auditing.faults import EstimatorError, said
 from vrpo_theory.auditing.toys import Toy
 from vrpo_theory.errors import InputError
 
-
-class EstimatorError(RuntimeError):
-    """The estimator raised an exception of its own (exit code 1)."""
+ARGUMENTS = ("model", "prompt_ids", "answer_ids", "n", "generator")
 
 
 class Estimator:
@@ -33,6 +29,11 @@ class Estimator:
     ----------
     takes_batch_size : bool
         Whether the signature has a parameter ``batch_size``; only then it is passed.
+
+    Raises
+    ------
+    InputError
+        If it is not callable, or does not take these arguments.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -40,7 +41,10 @@ class Estimator:
             raise InputError(f"an estimator is a callable, got {type(function).__name__}: pass the function itself")
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
-        self.takes_batch_size = _takes(function, "batch_size")
+        signature = _signature(function)
+        self.takes_batch_size = signature is not None and "batch_size" in signature.parameters
+        if signature is not None:
+            self._require_arguments(signature)
 
     def __call__(self, toy: Toy, n: int, batch_size: int | None, generator: torch.Generator) -> tuple[float, float]:
         """The estimate and its standard error, NaN where it gives none.
@@ -52,92 +56,70 @@ class Estimator:
         InputError
             If it returns anything but a finite number or a pair of them.
         """
-        prompt, answer = torch.tensor(toy.prompt), torch.tensor(toy.answer)
+        prompt, answer = (torch.tensor(ids, device=toy.predictor.device) for ids in (toy.prompt, toy.answer))
         more = {} if batch_size is None else {"batch_size": batch_size}
+        place = cell_name(toy, n, batch_size)
         try:
             found = self.function(toy.predictor, prompt, answer, n, generator, **more)
-        except Exception as error:
-            where = f"L={toy.length}, n={n}" + (f", batch_size={batch_size}" if more else "")
-            raise EstimatorError(f"{self.name} raised {type(error).__name__}: {_line(error)} (at {where})") from error
-        return self._checked(found)
+        except (Exception, SystemExit) as error:
+            raise EstimatorError(f"{self.name} raised {said(error)}, on {place}", error) from error
+        return self._checked(found, place)
 
-    def _checked(self, found: Any) -> tuple[float, float]:
+    def _require_arguments(self, signature: inspect.Signature) -> None:
+        more = {"batch_size": None} if self.takes_batch_size else {}
+        try:
+            signature.bind(*ARGUMENTS, **more)
+        except TypeError as error:
+            raise InputError(
+                f"{self.name}{signature} cannot be called with ({', '.join(ARGUMENTS)}): {error}; "
+                "give it these five parameters in this order"
+            ) from None
+
+    def _checked(self, found: Any, place: str) -> tuple[float, float]:
         value, stderr = found if isinstance(found, tuple | list) and len(found) == 2 else (found, None)
         number = _number(value)
         if number is None or not math.isfinite(number):
             raise InputError(
-                f"{self.name} returned {_short(found)}: return the ELBO in nats as one finite number, "
+                f"{self.name} returned {_short(found)}, on {place}: return the ELBO in nats as one finite number, "
                 "or (number, standard error)"
             )
         error = math.nan if stderr is None else _number(stderr)
         # The spread of one value is NaN in many libraries: no standard error given.
         if error is None or error < 0 or math.isinf(error):
-            raise InputError(f"{self.name} returned the standard error {_short(stderr)}: give a number >= 0, or None")
+            raise InputError(
+                f"{self.name} returned the standard error {_short(stderr)}, on {place}: give a number >= 0, or None"
+            )
         return number, error
 
 
-def load(name: str) -> Callable[..., Any]:
-    """The callable that ``MODULE:FUNCTION`` names; the current directory is searched first.
+def cell_name(toy: Toy, n: int, batch_size: int | None) -> str:
+    """Where a call was made, in words."""
+    batch = "" if batch_size is None else f", batch size {batch_size}"
+    return f"the {toy.name} toy (L = {toy.length}, n = {n}{batch})"
 
-    Raises
-    ------
-    InputError
-        If there is no such module or attribute, or it is not callable.
-    EstimatorError
-        If importing the module raises.
-    """
-    module_name, colon, path = name.partition(":")
-    if not (module_name and colon and path):
-        raise InputError(f"{name!r} does not name an estimator: write MODULE:FUNCTION, as in mytrainer.elbo:estimate")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        found: Any = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise InputError(f"{name}: no module named {error.name!r} here or on the path: check the name") from error
-    except Exception as error:
-        raise EstimatorError(f"importing {module_name} raised {type(error).__name__}: {_line(error)}") from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            raise InputError(f"{name}: {module_name} has no {path!r}: check the name")
-        found = getattr(found, part)
-    if not callable(found):
-        raise InputError(f"{name} is of type {type(found).__name__}: name a function")
-    return found
-
-
-def source_digest(function: Callable[..., Any]) -> str | None:
-    """Hash of the file that a function was read from; None where there is no such file."""
-    try:
-        path = inspect.getsourcefile(inspect.unwrap(function))
-    except TypeError:
-        return None
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if path and Path(path).is_file() else None
-
-
-def _takes(function: Callable[..., Any], parameter: str) -> bool:
-    try:
-        return parameter in inspect.signature(function).parameters
+        return inspect.signature(function)
     except (TypeError, ValueError):  # builtins without a signature
-        return False
+        return None
 
 
 def _number(value: Any) -> float | None:
     """A real scalar as a float, None for anything else."""
-    if isinstance(value, torch.Tensor):
-        if value.numel() != 1:
+    if getattr(value, "shape", None) is not None and math.prod(value.shape) == 1:  # tensors, and numpy's arrays
+        try:
+            value = value.item()
+        except (RuntimeError, TypeError):  # a tensor without data
             return None
-        value = value.item()
-    elif hasattr(value, "item") and getattr(value, "size", 1) == 1:
-        value = value.item()
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond the largest float
+        return math.inf
 
 
 def _short(value: Any) -> str:
-    shape = getattr(value, "shape", ())
-    return f"a {type(value).__name__} of shape {tuple(shape)}" if len(shape) else repr(value)[:60]
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0]
+    shape = getattr(value, "shape", None) or ()
+    return f"a {type(value).__name__} of shape {tuple(shape)}" if len(shape) else " ".join(repr(value).split())[:60]

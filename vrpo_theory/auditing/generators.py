@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from vrpo_theory.auditing.estimator import Estimator
+from vrpo_theory.auditing.settings import changes, settings, settings_kept
 from vrpo_theory.auditing.toys import toy
 from vrpo_theory.randomness import content_key
 
@@ -31,20 +32,24 @@ class GeneratorUse:
         Global generators ("torch", "numpy", "random") whose state a call changes.
     uses_generator : bool
         Other seeds of the handed generator change the result.
+    settings : tuple of str
+        What a call changed of the settings that all code shares, such as torch's default dtype.
     """
 
     repeatable: bool
     reads_global: bool
     advances: tuple[str, ...]
     uses_generator: bool
+    settings: tuple[str, ...] = ()
 
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Afterwards the global generators are as they were before."""
+    """Afterwards the global generators and settings are as they were before."""
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
     try:
-        yield
+        with settings_kept():
+            yield
     finally:
         torch.random.set_rng_state(states[0])
         np.random.set_state(states[1])
@@ -66,7 +71,7 @@ def derived(seed: int, *address: int | str) -> int:
 
 def probe(estimator: Estimator, length: int, n: int, batch_size: int | None, seed: int) -> GeneratorUse:
     """Call the estimator on the rough toy under equal and different seeds; the caller guards the global state."""
-    rough = toy("rough", length)
+    rough, before_all = toy("rough", length), settings()
 
     advanced: set[str] = set()
 
@@ -82,7 +87,13 @@ def probe(estimator: Estimator, length: int, n: int, batch_size: int | None, see
     others = [call(TRIALS + trial, 0) for trial in range(TRIALS)]
     rough.predictor.trace.take()
     repeatable = first == again
-    return GeneratorUse(repeatable, repeatable and first != shared, tuple(sorted(advanced)), len({*first, *others}) > 1)
+    return GeneratorUse(
+        repeatable,
+        repeatable and first != shared,
+        tuple(sorted(advanced)),
+        len({*first, *others}) > 1,
+        changes(before_all),
+    )
 
 
 def _states() -> dict[str, object]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vrpo_theory.auditing.cells import Cell
+from vrpo_theory.auditing.cells import OUT_OF_TIME, Cell
 from vrpo_theory.auditing.diagnosis import Finding, heaviest_tail
 from vrpo_theory.auditing.generators import GeneratorUse
 from vrpo_theory.errors import CheckError, UndecidedError
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from vrpo_theory.tables import table
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +51,18 @@ class Audit:
         """One line for the verdict."""
         if self.verdict == "accepted":
             margin = self.cells[0].rules.margin
-            return f"the bias is at most {margin:g} nats a token in all {len(self.cells)} cells"
+            return f"the bias is at most {margin:g} nats per token in all cells ({len(self.cells)})"
         chosen = [c for c in self.cells if c.verdict == self.verdict]
         if self.verdict == "rejected":
             first = chosen[0]
             low, high = first.interval()
             return (
                 f"{first.reason} by {abs(first.bias.value):.3g} nats (bias in [{low:.3g}, {high:.3g}]) on "
-                f"{_place(first)}; {len(chosen)} {'cell' if len(chosen) == 1 else 'cells'} rejected"
+                f"{first.place}; {len(chosen)} {'cell' if len(chosen) == 1 else 'cells'} rejected"
             )
         whys = {c.reason: sum(x.reason == c.reason for x in chosen) for c in chosen}
         text = "; ".join(f"{why} in {count} of {len(self.cells)} cells" for why, count in whys.items())
+        text += " (allow more seconds, or fewer lengths, n or toys)" if OUT_OF_TIME in whys else ""
         index = heaviest_tail(self.cells)
         return text + (
             f": heavy tails, infinite variance suspected (tail index near {index.value:.1f}; it is from 2 down)"
@@ -100,22 +98,33 @@ class Audit:
             "forwards": self.forwards,
         }
 
-    def table(self) -> Table:
-        """A row a cell."""
-        from rich import box
-        from rich.table import Table
+    def table(self, width: int | None = None, *, undecided: bool = False) -> str:
+        """Text of a table with a row for every decided cell, and on demand for the undecided ones.
 
-        names = ("toy", "L", "n", "b", "verdict", "bias", "interval", "calls", "rows", "var.", "se^2")
-        title = "b: batch size; bias in nats; rows a call; variance over VRPO's; squared standard error over variance"
-        table = Table(*names, title=title, box=box.SIMPLE, padding=0)
-        for cell in self.cells:
-            table.add_row(*_row(cell))
-        return table
+        Parameters
+        ----------
+        width : int or None
+            Most characters per line, as `vrpo_theory.tables.table` takes it.
+        undecided : bool
+            Show undecided cells too.
+        """
+        shown = [_row(c) for c in self.cells if undecided or c.verdict != "undecided"]
+        kept = [k for k, name in enumerate(HEADER) if name in ALWAYS or any(row[k] != "-" for row in shown)]
+        header, *rows = ([row[k] for k in kept] for row in [HEADER, *shown])
+        left = {header.index("verdict")}
+        return table(header, rows, title=LEGEND, labels=header.index("verdict"), left=left, width=width)
 
 
-def _place(cell: Cell) -> str:
-    batch = "" if cell.batch_size is None else f", batch size {cell.batch_size}"
-    return f"the {cell.toy.name} toy (L = {cell.toy.length}, n = {cell.n}{batch})"
+HEADER = (
+    "toy", "answer length", "masks", "batch size", "verdict", "bias in nats per token", "bounds of the bias", "calls",
+    "passes per call", "variance ratio", "error ratio",
+)  # fmt: skip
+ALWAYS = {"toy", "answer length", "masks", "verdict"}
+LEGEND = (
+    "bias: mean of the calls less the exact ELBO, over the answer length; its bounds hold at all times, with the "
+    "probability asked for. passes: forward passes. variance ratio: variance of the calls over that of VRPO with as "
+    "many masks. error ratio: mean squared standard error over the variance of the calls."
+)
 
 
 def _finite(value: float | None) -> float | None:
@@ -153,14 +162,12 @@ def _log_interval(ratio: Any) -> tuple[float | None, float | None]:
     return ratio.value * math.exp(-1.96 * ratio.stderr), ratio.value * math.exp(1.96 * ratio.stderr)
 
 
-def _row(cell: Cell) -> Iterator[str]:
-    yield from (cell.toy.name, str(cell.toy.length), str(cell.n), str(cell.batch_size or "-"))
-    yield cell.reason if cell.verdict == "rejected" else cell.verdict
+def _row(cell: Cell) -> list[str]:
+    place = [cell.toy.name, str(cell.toy.length), str(cell.n), str(cell.batch_size or "-")]
+    verdict = cell.reason if cell.verdict == "rejected" else cell.verdict
     if not cell.values:
-        yield from ("-", "-", "0", "-", "-", "-")
-        return
-    low, high = cell.interval()
-    yield from (f"{cell.bias.value:+.3f}", f"[{low:+.2f},{high:+.2f}]", str(len(cell.values)))
-    yield f"{cell.rows / len(cell.values):.3g}"
-    for ratio in (cell.variance_ratio(), cell.stderr_ratio()):
-        yield "-" if ratio is None else f"{ratio.value:.3g}"
+        return [*place, verdict, "-", "-", "0", "-", "-", "-"]
+    bias, low, high = (x / cell.toy.length for x in (cell.bias.value, *cell.interval()))
+    ratios = ("-" if ratio is None else f"{ratio.value:.3g}" for ratio in (cell.variance_ratio(), cell.stderr_ratio()))
+    passes = f"{cell.rows / len(cell.values):.3g}"
+    return [*place, verdict, f"{bias:+.4f}", f"{low:+.3f} to {high:+.3f}", str(len(cell.values)), passes, *ratios]

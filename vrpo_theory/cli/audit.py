@@ -2,67 +2,133 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vrpo_theory.cli._shared import numbers, print_json
-from vrpo_theory.console import exit_codes
-from vrpo_theory.options import Json, Seed
+from vrpo_theory.cli._shared import messages_only, numbers
+from vrpo_theory.console import exit_codes, print_json, say, show
+from vrpo_theory.options import Json, Seed, not_negative, positive
+from vrpo_theory.tables import terminal_width
+
+if TYPE_CHECKING:
+    from vrpo_theory.auditing import Audit
+
+EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
 
 
 def audit(
-    estimator: Annotated[str, typer.Argument(help="MODULE:FUNCTION, from the current directory or the path")],
-    lengths: Annotated[str, typer.Option(help="answer lengths")] = "1,2,5,8",
+    estimator: Annotated[str, typer.Argument(help="MODULE:FUNCTION; the module is imported, that is, executed")],
+    lengths: Annotated[str, typer.Option(help="answer lengths, 1 to 10")] = "1,2,5,8",
     n: Annotated[str, typer.Option(help="numbers of masks")] = "1,2,4,8,16",
-    alpha: Annotated[float, typer.Option(help="probability of a wrong verdict")] = 1e-6,
-    margin: Annotated[float, typer.Option(help="harmless bias, nats a token")] = 0.01,
-    span: Annotated[str, typer.Option(help="estimates lie in [-first, second] times the toy's range")] = "2,0",
+    alpha: Annotated[float, typer.Option(callback=positive, help="probability of a wrong verdict")] = 1e-6,
+    margin: Annotated[float, typer.Option(callback=positive, help="harmless bias, in nats per token")] = 0.01,
+    span: Annotated[
+        str, typer.Option(help="estimates lie in [-A R, B R], where [-R, 0] holds those of VRPO: A,B")
+    ] = "2,0",
     toys: Annotated[str, typer.Option(help="toys to run on")] = "copied,rough,long_tailed,trained",
     seed: Seed = 0,
-    seconds: Annotated[float, typer.Option(min=0, max=1e6, help="undecided after that time")] = 120,
+    seconds: Annotated[float, typer.Option(callback=not_negative, help="time for sampling, then undecided")] = 120,
     full: Annotated[bool, typer.Option("--full", help="go on after a rejection")] = False,
+    undecided: Annotated[bool, typer.Option("--all", help="show undecided cells too")] = False,
     json: Json = False,
 ) -> None:
-    """Hold any ELBO estimator against exact values: 0 accepted, 3 rejected, 4 undecided."""
+    """Hold any ELBO estimator against exact values: accepted, rejected or undecided.
+
+    ESTIMATOR is MODULE:FUNCTION, for example my_trainer:elbo for the function elbo of my_trainer.py in the current
+    directory. The module is imported, so all code at its top level is EXECUTED. The function is called as
+
+    \b
+      FUNCTION(model, prompt_ids, answer_ids, n, generator)
+
+    and returns the estimated ELBO in nats (a sum over tokens, hence negative) as one number, or a tuple of it and its
+    standard error (None where there is none).
+
+    \b
+      model       a masked predictor, a torch module on the CPU:
+                  model(input_ids, attention_mask=None).logits takes int64
+                  (B, T) and gives float32 (B, T, V); the id of the mask is
+                  model.config.mask_token_id
+      prompt_ids  int64 (P,), never masked
+      answer_ids  int64 (L,), ends in model.config.eos_token_id, which
+                  belongs to the answer
+      n           the number of masks: each row of input_ids is one forward
+                  pass, and a call may use n of them
+      generator   a torch.Generator: all randomness comes from it
+      batch_size  passed only if the function has a parameter of that name:
+                  most rows that one call of the model may have
+
+    This one is accepted:
+
+    \b
+      import torch
+      def elbo(model, prompt_ids, answer_ids, n, generator):
+          length = len(answer_ids)
+          count = torch.randint(1, length + 1, (n, 1), generator=generator)
+          rank = torch.rand(n, length, generator=generator).argsort(1).argsort(1)
+          mask = rank < count  # (n, L): count tokens, chosen at random
+          hidden = torch.where(mask, model.config.mask_token_id, answer_ids)
+          ids = torch.cat([prompt_ids.repeat(n, 1), hidden], 1)
+          logits = model(ids).logits[:, len(prompt_ids):]
+          log_prob = logits.log_softmax(-1)[:, torch.arange(length), answer_ids]
+          return float((length / count * mask * log_prob).sum(1).mean())
+
+    Exit codes: 0 accepted, 3 rejected, 4 undecided; 2 if the estimator raises an exception, which is shown.
+    """
     with exit_codes():
-        import sys
-        from contextlib import redirect_stdout
-
-        from tqdm import tqdm
-
+        options: dict[str, Any] = {
+            "lengths": numbers(lengths, int, "--lengths", 1), "n": numbers(n, int, "--n", 1), "alpha": alpha,
+            "margin": margin, "span": numbers(span, float, "--span"), "toys": toys.split(","), "seconds": seconds,
+        }  # fmt: skip
         from vrpo_theory import auditing
 
-        options: dict[str, Any] = {
-            "lengths": numbers(lengths, int, "--lengths"), "n": numbers(n, int, "--n"), "alpha": alpha,
-            "margin": margin, "span": numbers(span, float, "--span"), "toys": toys.split(","), "seed": seed,
-            "seconds": seconds, "full": full,
-        }  # fmt: skip
-        with redirect_stdout(sys.stderr), tqdm(desc="cells decided", leave=False, disable=None) as bar:
-
-            def show(decided: int, cells: int) -> None:
-                bar.total = cells
-                bar.update(decided - bar.n)
-
-            function = auditing.load(estimator)
-            found = auditing.audit(function, **options, progress=show)
-        origin = {"estimator": estimator, "source": auditing.source_digest(function), "audit": options}
-        _print_audit(found, origin, as_json=json)
+        auditing.check_options(**options)
+        options |= {"seed": seed, "full": full}
+        try:
+            found, source = _audited(estimator, options)
+        except auditing.EstimatorError as error:
+            say(error.trace)
+            raise
+        if json:
+            print_json(found.document() | {"provenance": _origin(audit=options, estimator=estimator, source=source)})
+        else:
+            _show(found, undecided=undecided)
         found.raise_for_verdict()
 
 
-def _print_audit(found: Any, origin: dict, *, as_json: bool) -> None:
-    from vrpo_theory.reproduce import Context
-    from vrpo_theory.reproduce._provenance import provenance
+def _audited(name: str, options: dict[str, Any]) -> tuple[Audit, str | None]:
+    """The audit, and the digest of the estimator's source; what the estimator prints goes to standard error."""
+    from tqdm import tqdm
 
-    if as_json:
-        print_json(found.document() | {"provenance": provenance(Context(seed=origin["audit"]["seed"]), {}) | origin})
-        return
-    from rich.console import Console
+    from vrpo_theory import auditing
 
-    console = Console()
-    console.print(found.table(), highlight=False)
+    with messages_only(), tqdm(desc="cells decided", leave=False, disable=None) as bar:
+
+        def progress(decided: int, cells: int) -> None:
+            bar.total = cells
+            bar.update(decided - bar.n)
+
+        before = auditing.settings()
+        function = auditing.load(name)
+        for change in auditing.changes(before):
+            say(f"importing {name.partition(':')[0]} changed {change}, for all code")
+        return auditing.audit(function, **options, progress=progress), auditing.source_digest(function)
+
+
+def _origin(**asked: Any) -> dict[str, Any]:
+    from vrpo_theory.reproduce._provenance import made_with, sealed
+
+    return sealed(made_with() | asked)
+
+
+def _show(found: Audit, *, undecided: bool) -> None:
+    hidden = 0 if undecided else sum(cell.verdict == "undecided" for cell in found.cells)
+    if hidden < len(found.cells):
+        show(found.table(terminal_width(), undecided=undecided) + "\n")
+    if hidden:
+        show(f"not shown: {hidden} undecided cells of {len(found.cells)} (--all shows them)")
     for finding in found.findings:
-        console.print(f"{finding.name}: {finding.evidence}", highlight=False, markup=False)
+        show(f"{finding.name}: {finding.evidence}")
     if found.verdict == "accepted":
-        console.print(f"accepted: {found.reason}", highlight=False, markup=False)
+        show(f"accepted: {found.reason}")
+    show(f"exit code {EXIT_CODES[found.verdict]}: {found.verdict} (0 accepted, 3 rejected, 4 undecided)")

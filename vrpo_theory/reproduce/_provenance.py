@@ -22,14 +22,27 @@ PACKAGES = ("numpy", "scipy", "torch", "transformers")
 
 def provenance(context: Context, cases: Cases) -> dict[str, Any]:
     """Everything the numbers depend on, and a digest of it under "inputs"."""
-    record: dict[str, Any] = {
+    return sealed(
+        made_with()
+        | {
+            "options": {name: getattr(context, name) for name in OPTIONS},
+            "models": {label: _models(group) for label, group in cases.items()},
+            "pairs": {label: _pairs(group) for label, group in cases.items()},
+        }
+    )
+
+
+def made_with() -> dict[str, Any]:
+    """Paper, code and versions of packages."""
+    return {
         "paper": "arXiv 2505.19223v2",
         "code": code_digest(),
         "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
-        "options": {name: getattr(context, name) for name in OPTIONS},
-        "models": {label: _models(group) for label, group in cases.items()},
-        "pairs": {label: _pairs(group) for label, group in cases.items()},
     }
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with its digest under "inputs", and with what numbers should not depend on."""
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     return record | {"inputs": digest, "commit": _commit(), "machine": platform.platform()}
 
