@@ -9,7 +9,8 @@ Layers; a module imports only downwards, or inside its own folder:
    leave-one-out), ``batching``, ``convolution``, ``parameters``.
 3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
 4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``, ``tables``.
-5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``.
+5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``,
+   ``__main__``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.
 """

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -40,6 +42,18 @@ class Modules:
     def names(self) -> list[str]:
         """Module names, sorted; nothing is imported."""
         return leaves(self.package)
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """None: a module has one name."""
+        return ()
+
+    def summary(self, name: str) -> str:
+        """First line of the module's docstring; the module is not imported."""
+        spec = importlib.util.find_spec(f"{self.package}.{name}")
+        if spec is None or spec.origin is None:
+            return ""
+        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+        return (text or "").partition("\n")[0]
 
 
 class Registry(Generic[T]):
@@ -82,6 +96,11 @@ class Registry(Generic[T]):
         """Registered names, sorted."""
         self._discover()
         return sorted(self._members)
+
+    def aliases(self, name: str) -> tuple[str, ...]:
+        """Other names of a member."""
+        self._discover()
+        return tuple(alias for alias, real in self._aliases.items() if real == name)
 
     def members(self) -> list[T]:
         """Registered members, in the order of their names."""

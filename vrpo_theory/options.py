@@ -8,9 +8,25 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(TyperCommand):
+    """A command that names all its missing options, not the first of them alone."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            if type(error) is typer.BadParameter:  # a value that is refused; what is missing is a subclass
+                raise
+            missing = [p.opts[0] for p in self.params if p.required and ctx.params.get(p.name) is None]
+            ctx.fail(f"missing {', '.join(missing)}")
 
 
 def finite(value: float | None) -> float | None:
@@ -31,6 +47,13 @@ def not_negative(value: float | None) -> float | None:
     """The value itself; what is not finite or is below zero is bad usage."""
     if value is not None and not (math.isfinite(value) and value >= 0):
         raise typer.BadParameter(f"{value} is not a finite number of at least 0")
+    return value
+
+
+def seed_in_range(value: int) -> int:
+    """The value itself; what no generator takes is bad usage."""
+    if not 0 <= value < 2**62:
+        raise typer.BadParameter(f"{value} is not a seed: take an integer from 0 to 2^62 - 1")
     return value
 
 
@@ -55,5 +78,5 @@ Store = Annotated[
     Path | None, typer.Option(help="folder that keeps every evaluation; a repeated command goes on from it")
 ]
 Beta = Annotated[float, typer.Option(callback=not_negative, help="beta of the DPO loss")]
-Seed = Annotated[int, typer.Option(help="seed of every draw")]
+Seed = Annotated[int, typer.Option(callback=seed_in_range, help="seed of every draw")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]

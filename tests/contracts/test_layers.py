@@ -16,7 +16,7 @@ LAYERS = (
     {"batching", "convolution", "elbo", "functionals", "parameters", "preference"},
     {"exact", "sampling"},
     {"auditing", "planning", "plotting", "sharpness", "tables", "training"},
-    {"reproduce", "scoring", "recording", "inputs", "options", "console", "cli"},
+    {"reproduce", "scoring", "recording", "inputs", "options", "console", "cli", "__main__"},
 )
 LAYER = {name: depth for depth, names in enumerate(LAYERS) for name in names}
 MAY_SHARE = {0, 2, 4, 5}

@@ -178,7 +178,7 @@ def test_real_checkpoints_and_pairs(pairs, tmp_path, protocol, methods):
     assert all((c["value"] is None) == (c["method"] == "mc") for c in bias)
 
 
-@pytest.mark.parametrize("pool", ["12", "a,b", "0,2", "3,2,1"])
+@pytest.mark.parametrize("pool", ["12", "a,b", "0,2", "3,2,1", "2,2", "3,1"])
 def test_bad_pools_are_refused(pairs, tmp_path, pool):
     result = reproduce(tmp_path, *checkpoints(pairs), "--pool", pool)
     assert result.exit_code == 2

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from vrpo_theory import __version__
 from vrpo_theory.cli.audit import audit
+from vrpo_theory.cli.listing import members
 from vrpo_theory.cli.plan import plan
 from vrpo_theory.cli.score import score
+from vrpo_theory.options import HELP, Command
 from vrpo_theory.reproduce.__main__ import reproduce
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
-for command in (reproduce, score, plan, audit):
-    app.command()(command)
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, context_settings=HELP)
+for name, command, summary in (
+    ("reproduce", reproduce, "Recompute the paper's tables and figures."),
+    ("score", score, "Score preference pairs under two checkpoints."),
+    ("plan", plan, "Choose how to spend a sampling budget."),
+    ("audit", audit, "Hold an ELBO estimator against exact values."),
+    ("list", members, "List designs, models, exhibits and more."),
+):
+    app.command(name, cls=Command, short_help=summary)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"vrpo {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Bias and variance of preference optimisation on masked diffusion language models."""
 
 

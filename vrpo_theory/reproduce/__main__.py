@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from vrpo_theory.console import exit_codes, show
+from vrpo_theory.errors import InputError
 from vrpo_theory.options import (
+    HELP,
     Adapter,
     BatchTokens,
     Beta,
+    Command,
     Device,
     DeviceMap,
     Dtype,
@@ -73,22 +76,25 @@ def reproduce(
     ] = None,
 ) -> None:
     """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
-    from vrpo_theory.reproduce import EXHIBITS, Context
-
-    if show_list or not exhibits:
-        for member in EXHIBITS.members():
-            show(f"{member.name:12s} {' '.join(member.aliases):8s} {member.title} ({member.paper_ref})")
-        raise typer.Exit(0 if show_list else 2)
     with exit_codes(resume="the same command; finished exhibits are kept"):
-        from vrpo_theory.inputs import Sources, numbers
-        from vrpo_theory.reproduce import _ranks, _runner
+        from vrpo_theory.inputs import Sources
+        from vrpo_theory.reproduce import EXHIBITS, Context, _ranks, _runner
 
+        if show_list or not exhibits:
+            show(
+                "\n".join(
+                    f"{e.name:12s} {' '.join(e.aliases):8s} {e.title} ({e.paper_ref})" for e in EXHIBITS.members()
+                )
+            )
+            if show_list:
+                return
+            raise InputError("name one or more exhibits of this list")
         place = _ranks.own_device(device)
         options: dict = {"device": place, "dtype": dtype, "device_map": device_map}
         options |= {"gradient_checkpointing": True} if checkpointing else {}
         context = Context(
             seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
-            gradient=gradient, protocol=protocol, pool=numbers(pool, 2, "--pool"), repeats=repeats,
+            gradient=gradient, protocol=protocol, pool=_pool(pool), repeats=repeats,
             progress=_ranks.rank() == 0,
         )  # fmt: skip
         sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
@@ -106,8 +112,18 @@ def reproduce(
         )
 
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
-app.command()(reproduce)
+def _pool(text: str) -> tuple[int, ...]:
+    """Timesteps and masks of a pool whose components can be told apart, with their errors."""
+    from vrpo_theory.inputs import numbers
+
+    pool = numbers(text, 2, "--pool")
+    if pool[0] < 3 or pool[1] < 2:
+        raise InputError(f"--pool {text!r} is too small: take at least 3 timesteps of 2 masks, as in 12,4")
+    return pool
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
+app.command(cls=Command)(reproduce)
 
 if __name__ == "__main__":
     app(prog_name="python -m vrpo_theory.reproduce")

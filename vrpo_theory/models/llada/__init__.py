@@ -1,4 +1,4 @@
-"""LLaDA (arXiv 2502.09992), native: the architecture, its checkpoints, and a pair of models of toy size (layer 1)."""
+"""LLaDA (arXiv 2502.09992), native: the architecture, its checkpoints, and a pair of models of toy size."""
 
 from __future__ import annotations
 

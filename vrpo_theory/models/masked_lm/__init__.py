@@ -1,4 +1,4 @@
-"""Any bidirectional masked language model of transformers (BERT, RoBERTa, ModernBERT, ...) as a predictor (layer 1).
+"""Any bidirectional masked language model of transformers (BERT, RoBERTa, ModernBERT, ...) as a predictor.
 
 The package works on ids as they are given. A model trained between [CLS] and [SEP] should see them: the prompt's ids
 hold what comes before the response, its special tokens included, and the response's ids what is scored.

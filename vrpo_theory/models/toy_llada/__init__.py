@@ -1,4 +1,4 @@
-"""The default toy: a LLaDA that has learnt addition, sorting and sums over digits, before and after VRPO (layer 1).
+"""The default toy: a LLaDA that has learnt addition, sorting and sums over digits, before and after VRPO.
 
 ``card.json`` says how the two models were made and what they are like; ``make toy`` makes them again.
 """

@@ -1,0 +1,69 @@
+"""``vrpo list``: the members of every family, from their registries."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from typing import Annotated, Any, Literal
+
+import typer
+
+from vrpo_theory.console import exit_codes, print_json, show
+from vrpo_theory.options import Json
+from vrpo_theory.tables import terminal_width
+
+Family = Literal["designs", "weightings", "models", "exhibits", "statements"]
+FAMILIES = {
+    "designs": "how masks are drawn, for --design",
+    "weightings": "how masks are weighed, for --weighting",
+    "models": "toys, and the kinds of checkpoints that --policy and --reference take",
+    "exhibits": "tables and figures, for `vrpo reproduce`",
+    "statements": "lemmas and theorems, as printed and in their sharp forms",
+}
+
+
+def members(
+    family: Annotated[Family | None, typer.Argument(help="which family; without it, the families are listed")] = None,
+    json: Json = False,
+) -> None:
+    """List designs, weightings, models, exhibits or statements: name, (other names), what it is."""
+    with exit_codes():
+        found = _members(family) if family else [_entry(name, (), text) for name, text in FAMILIES.items()]
+        if json:
+            print_json({family or "families": found})
+        else:
+            show(_text(found, terminal_width()))
+
+
+def _members(family: Family) -> list[dict[str, Any]]:
+    import vrpo_theory
+
+    registry = getattr(vrpo_theory, family.upper())
+    return [_entry(name, registry.aliases(name), _description(family, registry, name)) for name in registry.names()]
+
+
+def _entry(name: str, aliases: tuple[str, ...], description: str) -> dict[str, Any]:
+    return {"name": name, "aliases": list(aliases), "description": description}
+
+
+def _description(family: Family, registry: Any, name: str) -> str:
+    if family == "models":
+        return registry.summary(name)
+    member = registry[name]
+    if family == "exhibits":
+        return f"{member.title} ({member.paper_ref})"
+    if family == "statements":
+        return f"{member.tex} ({member.ref})"
+    return (inspect.getdoc(member) or "").partition("\n")[0]
+
+
+def _text(entries: list[dict[str, Any]], width: int | None) -> str:
+    """A line per member, descriptions below one another; on a terminal they are wrapped."""
+    labels = [e["name"] + (f" ({', '.join(e['aliases'])})" if e["aliases"] else "") for e in entries]
+    indent = max(map(len, labels)) + 2
+    lines: list[str] = []
+    for label, entry in zip(labels, entries, strict=True):
+        room = None if width is None else max(width - indent, 20)
+        text = textwrap.wrap(entry["description"], room) if room else [entry["description"]]
+        lines += [f"{label:{indent}}{text[0]}", *(" " * indent + line for line in text[1:])]
+    return "\n".join(lines)
