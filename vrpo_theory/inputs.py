@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ class Sources:
     policy, reference : path or str
         Folders or pinned hub ids (``org/name@commit``), in the LLaDA format or a masked language model of transformers.
     pairs : path
-        JSON Lines; text is tokenized by the policy's tokenizer.
-    limit, truncate, append_eot
+        As `vrpo_theory.read_pairs` takes it; text is tokenized by the policy's tokenizer.
+    limit, truncate, append_eot, rendered
         As in `vrpo_theory.read_pairs`.
+    chat_template : path or str, optional
+        A file, or the name of one of the tokenizer's templates.
     adapter : path, optional
         Folder of a LoRA adapter for the policy.
     options : mapping
@@ -38,6 +40,8 @@ class Sources:
     append_eot: bool = True
     adapter: str | Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    rendered: bool = False
+    chat_template: str | Path | None = None
 
     @property
     def given(self) -> bool:
@@ -73,8 +77,8 @@ def read_cases(sources: Sources) -> list[Case]:
     from vrpo_theory.models._folder import local_folder
     from vrpo_theory.models._loading import load_model
 
-    if not pairs.is_file():
-        raise InputError(f"{pairs}: no such file; --pairs takes a JSON Lines file of preference pairs")
+    if str(pairs) != "-" and not pairs.exists():
+        raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
     folder = local_folder(policy)
     ours = load_model(folder, adapter=sources.adapter, **sources.options)
     theirs = load_model(reference, **sources.options)
@@ -82,20 +86,47 @@ def read_cases(sources: Sources) -> list[Case]:
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
     bounds = {"mask_token_id": ours.mask_token_id, "max_length": min(ours.max_length, theirs.max_length)}
-    return [Case(ours, theirs, pair) for pair in _pairs(sources, pairs, folder, vocabulary=ours.vocabulary, **bounds)]
+    found = read(sources, lambda: tokenizer(sources, ours.mask_token_id), vocabulary=ours.vocabulary, **bounds)
+    return [Case(ours, theirs, pair) for pair in found]
 
 
-def _pairs(sources: Sources, path: Path, folder: Path, **bounds: int) -> list[PreferencePair]:
-    from vrpo_theory.data import load_tokenizer, read_pairs
+def read(sources: Sources, words: Callable[[], Any], **bounds: Any) -> list[PreferencePair]:
+    """The pairs, by a tokenizer that is loaded if there is text."""
+    from vrpo_theory.data import read_pairs
 
+    assert sources.pairs is not None
     return read_pairs(
-        path,
-        tokenizer=lambda: load_tokenizer(folder),
+        sources.pairs,
+        tokenizer=words,
         limit=sources.limit,
         truncate=sources.truncate,
         append_eot=sources.append_eot,
+        rendered=sources.rendered,
         **bounds,
     )
+
+
+def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
+    """The policy's tokenizer.
+
+    Raises
+    ------
+    InputError
+        If the reference has another one, or its mask token is not the model's.
+    """
+    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer, require_same
+    from vrpo_theory.models._folder import local_folder
+
+    ours, theirs = (local_folder(str(source)) for source in (sources.policy, sources.reference))
+    words = load_tokenizer(ours, sources.chat_template)
+    if has_tokenizer(theirs):
+        require_same(words, load_tokenizer(theirs, sources.chat_template), chosen=sources.chat_template is not None)
+    if None not in (mask_token_id, words.mask_token_id) and words.mask_token_id != mask_token_id:
+        raise InputError(
+            f"{ours}: the tokenizer's mask token {words.mask_token} is {words.mask_token_id}, the model's "
+            f"mask_token_id is {mask_token_id}: correct one of them"
+        )
+    return words
 
 
 def _require_same_words(policy: Any, reference: Any) -> None:

@@ -58,16 +58,24 @@ def seed_in_range(value: int) -> int:
 
 
 CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
+PAIRS = "preference pairs: JSON Lines or a JSON array, - for standard input, Parquet, or a saved dataset's folder"
 
 Policy = Annotated[str, typer.Option(help=f"policy: {CHECKPOINT}")]
 Reference = Annotated[str, typer.Option(help=f"reference: {CHECKPOINT}")]
-Pairs = Annotated[Path, typer.Option(help="file of preference pairs, JSON Lines")]
+Pairs = Annotated[Path, typer.Option(help=PAIRS)]
 MaybePolicy = Annotated[str | None, typer.Option("--policy", help=f"policy: {CHECKPOINT}")]
 MaybeReference = Annotated[str | None, typer.Option("--reference", help=f"reference: {CHECKPOINT}")]
-MaybePairs = Annotated[Path | None, typer.Option("--pairs", help="file of preference pairs, JSON Lines")]
+MaybePairs = Annotated[Path | None, typer.Option("--pairs", help=PAIRS)]
 Limit = Annotated[int | None, typer.Option(min=1, help="only the first N pairs")]
 Truncate = Annotated[
     bool, typer.Option("--truncate", help="shorten prompts and answers that are too long for the model")
+]
+Rendered = Annotated[
+    bool, typer.Option("--rendered", help="prompts are text that the chat template has rendered already")
+]
+EndOfTurn = Annotated[bool, typer.Option(help="score the end of turn that the chat template writes after an answer")]
+ChatTemplate = Annotated[
+    str | None, typer.Option(help="file with a chat template, or the name of one of the tokenizer's")
 ]
 Adapter = Annotated[Path | None, typer.Option(help="folder of a LoRA adapter of the policy")]
 BatchTokens = Annotated[int, typer.Option(min=1, help="most tokens per forward pass, padding included")]

@@ -3,7 +3,7 @@
 import pytest
 
 from vrpo_theory.data import BadRows, read_pairs
-from vrpo_theory.data.rows import TokenRow
+from vrpo_theory.data.tokens import TokenRow
 from vrpo_theory.data.truncation import Truncation
 from vrpo_theory.errors import InputError
 

@@ -1,51 +1,26 @@
-"""Text and chat messages to token ids (layer 1).
+"""Rows of text to token ids (layer 1).
 
-What the model sees is ``encode(prompt) + encode(answer)``, as in generation; the prompt is rendered by the chat
-template once, and no special token is added beyond those that the template writes.
+The scored sequence is the tokenizer's own rendering of the conversation. With a chat template that is the template's
+text; without one it is the tokenizer's rendering of a text (BOS) or, where it closes texts with a special token as BERT
+does, of two texts: [CLS] prompt [SEP] answer. What would close the answer there is not scored, and the model does not
+see it: a sequence ends with its response.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
+from vrpo_theory.data.conversations import TextRow
+from vrpo_theory.data.encoding import tokens
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.rows import TextRow, TokenRow
-from vrpo_theory.errors import InputError
-
-END_OF_TURN = "<|eot_id|>"
-_FILES = ("tokenizer.json", "tokenizer_config.json")
-
-
-def load_tokenizer(folder: str | Path) -> Any:
-    """The fast tokenizer of a model folder, from local files and without the folder's own code.
-
-    Parameters
-    ----------
-    folder : path
-        Holds tokenizer.json and tokenizer_config.json.
-
-    Returns
-    -------
-    transformers.PreTrainedTokenizerFast
-
-    Raises
-    ------
-    InputError
-        If a file is missing or cannot be read.
-    """
-    if missing := [name for name in _FILES if not (Path(folder) / name).is_file()]:
-        raise InputError(f"{folder}: no {' and no '.join(missing)}: give a model folder with its tokenizer")
-    # Not AutoTokenizer: it would also consult config.json, which may point at the folder's own code.
-    from transformers import PreTrainedTokenizerFast
-
-    try:
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: the tokenizer cannot be read ({reason}): copy its files again") from error
+from vrpo_theory.data.messages import CORE, Message, said
+from vrpo_theory.data.notes import Notes
+from vrpo_theory.data.plain import Texts
+from vrpo_theory.data.template import ChatTemplate, special_tokens, without_end
+from vrpo_theory.data.tokens import TokenRow
 
 
 class Encoder:
@@ -56,29 +31,29 @@ class Encoder:
     source : tokenizer, zero-argument callable that returns one, or None
         None refuses every text row.
     append_eot : bool
-        Whether an answer to a chat prompt ends with ``<|eot_id|>`` where the vocabulary has it, as in the template.
+        Whether the end of turn that the chat template writes after an answer is scored with it.
+    rendered : bool
+        Whether prompts are rendered already, and answers written as they follow them.
 
     Attributes
     ----------
-    rows, merged : int
-        Rows encoded so far, and those where the joined text has other tokens than prompt and answer apart.
+    notes : Notes
+        What was noticed in the rows so far.
     """
 
-    def __init__(self, source: Any | Callable[[], Any] | None, append_eot: bool) -> None:
-        self._source, self._append_eot = source, append_eot
-        self.rows = self.merged = 0
+    def __init__(self, source: Any | Callable[[], Any] | None, append_eot: bool, rendered: bool = False) -> None:
+        self._source, self._append_eot, self._rendered = source, append_eot, rendered
+        self.notes = Notes()
 
     def __call__(self, row: TextRow) -> TokenRow:
         """Token ids of a row; RowError without a tokenizer, or where a text has no token."""
-        text = self._render(row)
-        prompt = self._encode(text, "prompt")
-        chosen, rejected = (self._encode(getattr(row, side), side) for side in ("chosen", "rejected"))
-        self.rows += 1
-        self.merged += any(
-            self._encode(text + answer, "prompt") != prompt + ids
-            for answer, ids in ((row.chosen, chosen), (row.rejected, rejected))
-        )
-        return TokenRow(prompt, self._ended(chosen), self._ended(rejected))
+        read = self._verbatim if self._rendered else self._by_template if self._template else self._raw
+        texts = read(row)
+        found = tokens(self.tokenizer, texts, framed=not (self._rendered or self._template))
+        self.notes.rows += 1
+        self.notes.add("merged", found.merged)
+        self.notes.add("unknown", bool(found.unknown), found.unknown)
+        return found.row
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -88,33 +63,97 @@ class Encoder:
         return self._source if hasattr(self._source, "encode") else self._source()
 
     @cached_property
-    def _end_of_turn(self) -> tuple[int, ...]:
-        wanted = self._append_eot and self.tokenizer.chat_template
-        token = self.tokenizer.get_vocab().get(END_OF_TURN) if wanted else None
-        return () if token is None else (token,)
+    def _template(self) -> ChatTemplate | None:
+        return ChatTemplate(self.tokenizer) if self.tokenizer.chat_template else None
 
-    def _render(self, row: TextRow) -> str:
-        if self.tokenizer.chat_template:
-            return self._apply_template(row)
-        if row.chat:
-            raise RowError("chat messages, but the tokenizer has no chat template: give strings or ids")
-        return row.messages[0]["content"]
+    @cached_property
+    def _special(self) -> Any:
+        return special_tokens(self.tokenizer)
 
-    def _apply_template(self, row: TextRow) -> str:
-        from jinja2 import TemplateError
+    def _by_template(self, row: TextRow) -> Texts:
+        texts = self._render(row)
+        self._refuse_rendered(row, texts[0])
+        unused = [name for name in _more(row) if self._changes_nothing(row, name, texts)]
+        self.notes.add("unused", bool(unused), unused)
+        end = self._turn(row).end
+        answers = [without_end(answer, end).get("content") or "" for answer in (row.chosen, row.rejected)]
+        self.notes.add("rewritten", any(a not in text for a, text in zip(answers, texts[1:], strict=True)))
+        self.notes.add("endless", self._append_eot and not end)
+        self._count_special([*(message.get("content") or "" for message in row.messages), *answers])
+        chosen, rejected = (text if self._append_eot else text.removesuffix(end) for text in texts[1:])
+        return texts[0], chosen, rejected
 
-        # The prompt alone: LLaDA's template closes whatever it renders with an assistant header, answers too.
+    def _render(self, row: TextRow) -> Texts:
+        template = self._template
+        assert template is not None
+        answers = [template.answer(row.messages, answer, row.context) for answer in (row.chosen, row.rejected)]
+        return template.prompt(row.messages, row.context), answers[0], answers[1]
+
+    def _turn(self, row: TextRow) -> Any:
+        assert self._template is not None
+        return self._template.turn(row.messages, row.context)
+
+    def _changes_nothing(self, row: TextRow, name: str, texts: Texts) -> bool:
         try:
-            return self.tokenizer.apply_chat_template(row.messages, add_generation_prompt=True, tokenize=False)
-        except TemplateError as error:
-            reason = " ".join(str(error).split())
-            raise RowError(f"the chat template refuses the prompt ({reason}): change its roles") from None
+            return self._render(_without(row, name)) == texts
+        except RowError:
+            return False
 
-    def _encode(self, text: str, name: str) -> tuple[int, ...]:
-        ids = self.tokenizer.encode(text, add_special_tokens=False)
-        if not ids:
-            raise RowError(f"{name} has zero tokens after tokenization: drop the row")
-        return tuple(ids)
+    def _refuse_rendered(self, row: TextRow, text: str) -> None:
+        """A string that is a rendered prompt already would be rendered twice."""
+        if not row.verbatim:
+            return
+        prompt = row.messages[-1]["content"].strip()
+        header = text.rpartition(prompt)[2].strip()
+        if self._special.match(prompt) or (header and prompt.endswith(header)):
+            raise RowError(
+                "prompt is rendered already (it holds the chat template's own tokens), and would be rendered twice: "
+                "take it as it stands (--rendered, rendered=True), or give the question alone"
+            )
 
-    def _ended(self, ids: tuple[int, ...]) -> tuple[int, ...]:
-        return ids if ids[-1:] == self._end_of_turn else ids + self._end_of_turn
+    def _verbatim(self, row: TextRow) -> Texts:
+        if row.raw is None or not row.verbatim:
+            raise RowError("rendered rows hold prompt, chosen and rejected as strings: give these")
+        prompt, *answers = row.raw
+        end = ""
+        if self._append_eot and self._template:
+            end = self._template.turn([said("user", "?")], {}).end
+        chosen, rejected = (answer if answer.endswith(end) else answer + end for answer in answers)
+        return prompt, chosen, rejected
+
+    def _raw(self, row: TextRow) -> Texts:
+        if row.raw is None:
+            raise RowError("chat messages, but the tokenizer has no chat template: give strings or ids")
+        unused = _more(row)
+        self.notes.add("unused", bool(unused), unused)
+        self._count_special(list(row.raw))
+        return row.raw
+
+    def _count_special(self, texts: list[str]) -> None:
+        found = [token for text in texts for token in self._special.findall(text)]
+        self.notes.add("special", bool(found), found)
+
+
+def _more(row: TextRow) -> list[str]:
+    """Names of what a row holds beside roles and contents."""
+    said_by = [*row.messages, row.chosen, row.rejected]
+    fields = [name for message in said_by for name, value in message.items() if name not in CORE and _holds(value)]
+    return list(dict.fromkeys([*fields, *row.context, *(["system"] if row.system else [])]))
+
+
+def _holds(value: Any) -> bool:
+    return value not in ("", [], {})
+
+
+def _without(row: TextRow, name: str) -> TextRow:
+    """The row without a field of that name in messages and columns."""
+
+    def stripped(message: Message) -> Message:
+        return {key: value for key, value in message.items() if key != name or key in CORE}
+
+    messages = row.messages[1:] if name == "system" and row.system else row.messages
+    context = {key: value for key, value in row.context.items() if key != name}
+    return replace(
+        row, messages=[stripped(m) for m in messages], chosen=stripped(row.chosen), rejected=stripped(row.rejected),
+        context=context,
+    )  # fmt: skip

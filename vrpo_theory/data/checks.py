@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.rows import TokenRow
+from vrpo_theory.data.tokens import TokenRow
 
 
 @dataclass(frozen=True)

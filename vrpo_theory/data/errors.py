@@ -23,11 +23,14 @@ class BadRows(InputError):  # noqa: N818
         The file.
     reasons : sequence of (int, str)
         Line number, from 1, and reason of every refused row; kept whole as an attribute.
+    unit : {"line", "row"}
+        What the numbers count; of rows, as in an array or a table, they are written ``file:row 3: reason``.
     """
 
-    def __init__(self, path: str | Path, reasons: Sequence[tuple[int, str]]) -> None:
+    def __init__(self, path: str | Path, reasons: Sequence[tuple[int, str]], unit: str = "line") -> None:
         self.path, self.reasons = path, tuple(reasons)
-        lines = [f"{path}:{line}: {reason}" for line, reason in self.reasons[:SHOWN]]
+        word = "" if unit == "line" else f"{unit} "
+        lines = [f"{path}:{word}{number}: {reason}" for number, reason in self.reasons[:SHOWN]]
         if len(self.reasons) > SHOWN:
             lines.append(f"... and {len(self.reasons) - SHOWN} more")
         super().__init__("\n".join(lines))

@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.errors import InputError
 
 LINE_LIMIT = 100_000_000
 _CHUNK = 1 << 20
-_MAGIC = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"PAR1": "Parquet", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def raw_lines(path: str | Path) -> Iterator[tuple[int, bytes]]:
-    """Line numbers from 1 and the lines as bytes; of an over-long line only what shows it to be so.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be opened, or is not text but a known binary format.
-    """
-    try:
-        file = open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}: give a JSON Lines file of preference pairs") from None
-    with file:
-        _refuse_binary(path, file.peek(4))
-        number = 0
-        while line := file.readline(LINE_LIMIT + 1):
-            number += 1
-            _skip_rest(file, line)
-            yield number, line
-
-
-def _refuse_binary(path: str | Path, head: bytes) -> None:
-    for magic, name in _MAGIC.items():
-        if head.startswith(magic):
-            raise InputError(f"{path}: a {name} file, expected JSON Lines text: unpack or convert it first")
+def raw_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Line numbers from 1 and the lines as bytes; of an over-long line only what shows it to be so."""
+    number = 0
+    while line := file.readline(LINE_LIMIT + 1):
+        number += 1
+        _skip_rest(file, line)
+        yield number, line
 
 
 def _skip_rest(file: BinaryIO, piece: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Preference pairs from a JSON Lines file: every row checked, all refusals reported together (layer 1)."""
+"""Preference pairs from a file: every row checked, all refusals reported together (layer 1)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 
 from vrpo_theory.data.chat import Encoder
 from vrpo_theory.data.checks import Checks
+from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.errors import BadRows, RowError
-from vrpo_theory.data.lines import decode, raw_lines
-from vrpo_theory.data.rows import TextRow, TokenRow, fields, parse, row_id
+from vrpo_theory.data.records import Record, Records, as_row
+from vrpo_theory.data.rows import fields, row_id
+from vrpo_theory.data.tokens import TokenRow
 from vrpo_theory.data.truncation import Truncation
 from vrpo_theory.errors import InputError
 from vrpo_theory.types import PreferencePair, Response
@@ -29,21 +31,30 @@ def read_pairs(
     limit: int | None = None,
     append_eot: bool = True,
     truncate: bool = False,
+    rendered: bool = False,
 ) -> list[PreferencePair]:
-    """Read preference pairs, one JSON object a line; nothing is skipped, and nothing truncated unless asked for.
+    """Read preference pairs; nothing is skipped, and nothing truncated unless asked for.
 
     A row holds ``prompt``, ``chosen``, ``rejected`` (text) or ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` (token
-    ids, the prompt may be empty), and may hold a unique ``id`` (default: its line number). Other columns are not read.
+    ids, taken as they are; the prompt may be empty), and may hold a unique ``id`` (default: its line number; no other
+    column is taken for one). Text comes in the preference formats of TRL: a string or a list of messages; without
+    ``prompt``, it is what both answers begin with; an answer may be a whole conversation, whose last turn is scored if
+    both share the rest; conversations may be written as "\\n\\nHuman: ... \\n\\nAssistant: ...".
 
-    Text is a string or a list of ``{"role", "content"}`` messages. With a chat template, a string prompt is one user
-    message, and the prompt is rendered once, up to and with the assistant header; without one it is raw text. An
-    answer is a string or one assistant message, which may repeat the prompt's messages before it; it is tokenized as
-    it is written, without special tokens, and ends with ``<|eot_id|>`` (see ``append_eot``). Ids are taken as they are.
+    *What is scored.* With a chat template the sequence is the tokenizer's own rendering: the prompt is what the
+    template writes with a generation prompt (a string is one user turn), the answer what it writes after that, with
+    its end of turn and without what may follow it (a newline, the header of a next turn). All fields of messages and
+    the columns ``tools``, ``documents``, ``system`` (a first message) and ``chat_template_kwargs`` reach the template;
+    the arguments of tool calls as they are written. Its clock stands at `vrpo_theory.data.template.CLOCK`. Without a
+    chat template, strings are raw text between the tokenizer's own special tokens: BOS, or [CLS] prompt [SEP] answer
+    as BERT's tokenizer joins two texts; a last [SEP] is neither scored nor seen. Tokens are those of the joined text,
+    or of prompt and answer apart, as in generation, where one token would span both. `vrpo_theory.data.show` prints it.
 
     Parameters
     ----------
     path : path
-        UTF-8 without byte order mark; no blank lines; line ends LF or CRLF.
+        JSON Lines (UTF-8, no blank lines) or a JSON array, as a file, a pipe, or "-" for standard input, in gzip, bz2,
+        xz or zst if need be; with the extra ``datasets`` also Parquet, or a folder that ``save_to_disk`` wrote.
     tokenizer : tokenizer or zero-argument callable that returns one, optional
         A fast tokenizer of transformers (see `load_tokenizer`); the callable is called at the first text row, if any.
     vocabulary : int, optional
@@ -55,42 +66,48 @@ def read_pairs(
     limit : int, optional
         Read only the first so many rows.
     append_eot : bool
-        End answers to chat prompts with ``<|eot_id|>`` where the vocabulary has it, as LLaDA's template ends turns.
+        Score the end of turn that the chat template writes after an answer; an answer that holds it keeps one.
     truncate : bool
         Cut rows above ``max_length`` instead of refusing them: the prompt from its left end down to half of the length,
         then the responses from their right end, their end of turn included; a response keeps a token at least.
+    rendered : bool
+        Prompts are strings that the chat template has rendered already: they and the answers are taken as they stand,
+        with the template's end of turn after an answer.
 
     Raises
     ------
     BadRows
-        If any row is refused: lines of ``file:line: reason``.
+        If any row is refused: lines of ``file:line: reason``, of arrays and tables ``file:row 3: reason``.
     InputError
-        If the file cannot be read or holds no rows, an argument is not a positive integer, or ``truncate`` comes
-        without ``max_length``.
+        If the file cannot be read or holds no rows, an argument is not a positive integer, ``truncate`` comes without
+        ``max_length``, or the chat template itself is at fault.
 
     Warns
     -----
     UserWarning
-        If joining prompt and answer before tokenization would give other tokens than tokenizing each, as is done
-        here and in generation; and of what was cut.
+        With counts of rows: fields that the chat template does not use, answers that it does not write as they stand,
+        special tokens inside texts, unknown words, tokens that would span prompt and answer, a template without end
+        of turn; and of what was cut.
     """
     for name, value in (("vocabulary", vocabulary), ("max_length", max_length), ("limit", limit)):
         _require_positive(value, name)
     if truncate and max_length is None:
         raise InputError("truncate needs max_length: give the longest prompt and response together, in tokens")
     truncation = Truncation(max_length) if truncate and max_length else None
-    reader = _Reader(Encoder(tokenizer, append_eot), truncation, Checks(vocabulary, mask_token_id, max_length))
-    pairs, bad = [], []
-    for number, line in islice(raw_lines(path), limit):
+    reader = _Reader(
+        Encoder(tokenizer, append_eot, rendered), truncation, Checks(vocabulary, mask_token_id, max_length)
+    )
+    records, pairs, bad = Records(path), [], []
+    for number, record in islice(records, limit):
         try:
-            pairs.append(reader.pair(number, line))
+            pairs.append(reader.pair(number, record, records.unit))
         except RowError as error:
             bad.append((number, str(error)))
     if bad:
-        raise BadRows(path, bad)
+        raise BadRows(path, bad, records.unit)
     if not pairs:
         raise InputError(f"{path}: the file is empty: give at least one preference pair")
-    _warn_merged(path, reader.encoder)
+    reader.encoder.notes.warn(path)
     _warn_cut(path, truncation, len(pairs))
     return pairs
 
@@ -98,15 +115,6 @@ def read_pairs(
 def _require_positive(value: int | None, name: str) -> None:
     if value is not None and (type(value) is not int or value < 1):
         raise InputError(f"{name} must be a positive integer or None, got {value!r}")
-
-
-def _warn_merged(path: str | Path, encoder: Encoder) -> None:
-    if encoder.merged:
-        warnings.warn(
-            f"{path}: in {encoder.merged} of {encoder.rows} text rows, prompt and answer joined tokenize otherwise "
-            "than apart; they are scored apart, as in generation",
-            stacklevel=3,
-        )
 
 
 def _warn_cut(path: str | Path, cut: Truncation | None, rows: int) -> None:
@@ -119,20 +127,20 @@ def _warn_cut(path: str | Path, cut: Truncation | None, rows: int) -> None:
 
 
 class _Reader:
-    """Lines to pairs, remembering ids and contents so that none comes twice."""
+    """Rows to pairs, remembering ids and contents so that none comes twice."""
 
     def __init__(self, encoder: Encoder, truncation: Truncation | None, check: Checks) -> None:
         self.encoder, self._truncate, self._check = encoder, truncation, check
         self._lines: dict[object, int] = {}
 
-    def pair(self, number: int, line: bytes) -> PreferencePair:
-        """The pair on a line, or RowError."""
-        row = parse(decode(line))
+    def pair(self, number: int, record: Record, unit: str) -> PreferencePair:
+        """The pair in a row, or RowError."""
+        row = as_row(record)
         name = row_id(row, default=str(number))
-        self._claim(name, number, f"id {brief(name)}")
+        self._claim(name, number, f"id {brief(name)} already on {unit}")
         tokens = self._tokens(fields(row))
         chosen, rejected = (Response(tokens.prompt, ids) for ids in (tokens.chosen, tokens.rejected))
-        self._claim((chosen.key, rejected.key), number, "same prompt, chosen and rejected")
+        self._claim((chosen.key, rejected.key), number, f"same prompt, chosen and rejected already on {unit}")
         return PreferencePair(chosen, rejected, name)
 
     def _tokens(self, row: TextRow | TokenRow) -> TokenRow:
@@ -145,4 +153,4 @@ class _Reader:
     def _claim(self, key: object, number: int, what: str) -> None:
         first = self._lines.setdefault(key, number)
         if first != number:
-            raise RowError(f"{what} already on line {first}: keep one")
+            raise RowError(f"{what} {first}: keep one")

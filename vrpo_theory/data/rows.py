@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from reprlib import repr as brief
 from typing import Any, NoReturn
 
+from vrpo_theory.data.conversations import TextRow, text_row
 from vrpo_theory.data.errors import RowError
+from vrpo_theory.data.messages import TEXT_KEYS, text
+from vrpo_theory.data.tokens import ID_KEYS, TokenRow, token_row
 
-Message = dict[str, str]
-
-TEXT_KEYS = ("prompt", "chosen", "rejected")
-ID_KEYS = ("prompt_ids", "chosen_ids", "rejected_ids")
-ROLES = ("system", "user", "assistant")
-_ID_LIMIT = 2**63
-
-
-@dataclass(frozen=True)
-class TokenRow:
-    """Token ids of a prompt, which may be empty, and of its two responses."""
-
-    prompt: tuple[int, ...]
-    chosen: tuple[int, ...]
-    rejected: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class TextRow:
-    """A prompt and its two answers as text; ``chat`` says whether the row was written in messages.
-
-    ``messages`` is the prompt as chat turns: a string prompt is one user turn.
-    """
-
-    messages: list[Message]
-    chosen: str
-    rejected: str
-    chat: bool
+_OTHER_KINDS = {
+    "completion": "an unpaired row (completion)",
+    "completions": "a row of steps (completions)",
+    "conversations": "ShareGPT's columns (conversations)",
+    "messages": "one conversation (messages)",
+    "responses": "a list of responses",
+}
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -72,96 +53,28 @@ def row_id(row: dict[str, Any], default: str) -> str:
     value = row.get("id", default)
     if type(value) is int:
         return str(value)
-    return _text(value, "id")
+    return text(value, "id")
 
 
 def fields(row: dict[str, Any]) -> TextRow | TokenRow:
-    """The checked prompt and responses of a row; columns other than these are allowed and not read.
+    """The checked prompt and responses of a row, as text or as ids.
 
     Raises
     ------
     RowError
         If keys are missing, text and ids are mixed, or a value has the wrong type or is empty.
     """
-    text, ids = ([key for key in keys if key in row] for keys in (TEXT_KEYS, ID_KEYS))
-    if text and ids:
-        raise RowError(f"holds both text ({', '.join(text)}) and ids ({', '.join(ids)}): keep one form")
-    wanted = ID_KEYS if ids else TEXT_KEYS
-    if missing := [key for key in wanted if key not in row]:
-        raise RowError(f"missing {', '.join(missing)}: give {', '.join(TEXT_KEYS)} or {', '.join(ID_KEYS)}")
-    return _token_row(row) if ids else _text_row(row)
+    as_text, as_ids = ([key for key in keys if key in row] for keys in (TEXT_KEYS, ID_KEYS))
+    if as_text and as_ids:
+        raise RowError(f"holds both text ({', '.join(as_text)}) and ids ({', '.join(as_ids)}): keep one form")
+    wanted = ID_KEYS if as_ids else TEXT_KEYS
+    missing = [key for key in wanted if key not in row]
+    if missing and not (as_text and missing == ["prompt"]):  # the prompt may be the answers' common beginning
+        raise RowError(f"{_other_kind(row)}missing {', '.join(missing)}: give {', '.join(TEXT_KEYS)} "
+                       f"or {', '.join(ID_KEYS)}")  # fmt: skip
+    return token_row(row) if as_ids else text_row(row)
 
 
-def _token_row(row: dict[str, Any]) -> TokenRow:
-    prompt, chosen, rejected = (_ids(row[key], key) for key in ID_KEYS)
-    for name, ids in (("chosen_ids", chosen), ("rejected_ids", rejected)):
-        if not ids:
-            raise RowError(f"{name} is empty: a response needs at least one token")
-    return TokenRow(prompt, chosen, rejected)
-
-
-def _ids(value: Any, name: str) -> tuple[int, ...]:
-    if not isinstance(value, list):
-        raise RowError(f"{name} must be a list of token ids, got {brief(value)}")
-    for position, token in enumerate(value):
-        if type(token) is not int or not 0 <= token < _ID_LIMIT:
-            raise RowError(f"{name}[{position}] must be a token id, an integer in [0, 2^63), got {brief(token)}")
-    return tuple(value)
-
-
-def _text_row(row: dict[str, Any]) -> TextRow:
-    messages = _prompt(row["prompt"])
-    chosen, rejected = (_answer(row[key], key, messages) for key in TEXT_KEYS[1:])
-    return TextRow(messages, chosen, rejected, chat=any(isinstance(row[key], list) for key in TEXT_KEYS))
-
-
-def _prompt(value: Any) -> list[Message]:
-    if not isinstance(value, list):
-        return [{"role": "user", "content": _text(value, "prompt")}]
-    messages = _messages(value, "prompt")
-    if messages[-1]["role"] != "user":
-        raise RowError(f"prompt must end with a user message, got {messages[-1]['role']}: move it to the answers")
-    return messages
-
-
-def _answer(value: Any, name: str, prompt: list[Message]) -> str:
-    if not isinstance(value, list):
-        return _text(value, name)
-    messages = _messages(value, name)
-    if messages[: len(prompt)] == prompt:
-        messages = messages[len(prompt) :]
-    roles = [message["role"] for message in messages]
-    if roles != ["assistant"]:
-        got = ", ".join(roles) or "nothing"
-        raise RowError(f"{name} must hold one assistant message, alone or after the prompt's messages, got {got}")
-    return messages[0]["content"]
-
-
-def _messages(value: list[Any], name: str) -> list[Message]:
-    if not value:
-        raise RowError(f"{name} is an empty list: give at least one message")
-    return [_message(message, f"{name}[{position}]") for position, message in enumerate(value)]
-
-
-def _message(value: Any, name: str) -> Message:
-    if not isinstance(value, dict):
-        raise RowError(f"{name} must be a message with role and content, got {brief(value)}")
-    if missing := [key for key in ("role", "content") if key not in value]:
-        raise RowError(f"{name} has no {' and no '.join(missing)}: a message needs role and content")
-    if value["role"] not in ROLES:
-        raise RowError(f"{name} has the role {brief(value['role'])}, expected one of {', '.join(ROLES)}")
-    return {"role": value["role"], "content": _text(value["content"], f"{name}.content")}
-
-
-def _text(value: Any, name: str) -> str:
-    if not isinstance(value, str):
-        raise RowError(f"{name} must be text, got {brief(value)}")
-    if not value.strip():
-        raise RowError(f"{name} is {'whitespace only' if value else 'empty'}: fill it or drop the row")
-    if "\0" in value:
-        raise RowError(f"{name} holds a NUL character: remove it")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RowError(f"{name} holds half of a surrogate pair: write whole characters") from None
-    return value
+def _other_kind(row: dict[str, Any]) -> str:
+    found = [what for key, what in _OTHER_KINDS.items() if key in row]
+    return f"{found[0]}, not a pair of answers to one prompt; " if found else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.rows import TokenRow
+from vrpo_theory.data.tokens import TokenRow
 
 
 class Truncation:

@@ -1,0 +1,51 @@
+"""What is scored, for people to read (layer 1)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from vrpo_theory.types import SIDES, PreferencePair, Response
+
+OPEN, CLOSE = "[[", "]]"
+
+
+def show(pairs: Sequence[PreferencePair], tokenizer: Any | None = None) -> str:
+    """Every sequence of some pairs as the model sees it, with what is scored between [[ and ]].
+
+    Parameters
+    ----------
+    pairs : sequence of PreferencePair
+        As `vrpo_theory.read_pairs` gives them.
+    tokenizer : tokenizer, optional
+        Decodes the ids; without it they are shown alone.
+
+    Returns
+    -------
+    str
+        For both sides of a pair a line of text, line breaks written as ``\\n``, and a line of ids.
+    """
+    return "\n".join(line for pair in pairs for line in _pair(pair, tokenizer))
+
+
+def _pair(pair: PreferencePair, tokenizer: Any | None) -> list[str]:
+    lines = [f"pair {pair.id}"]
+    for side in SIDES:
+        response = pair.side(side)
+        lines.append(f"  {side}: {len(response.prompt)} tokens of prompt, {len(response.ids)} scored")
+        if tokenizer is not None:
+            lines.append(f"    text: {_marked(response, lambda ids: _text(tokenizer, ids), '')}")
+        lines.append(f"    ids:  {_marked(response, lambda ids: ' '.join(map(str, ids)), ' ')}")
+    return lines
+
+
+def _marked(response: Response, write: Any, space: str) -> str:
+    prompt = write(response.prompt)
+    return f"{prompt}{space if prompt else ''}{OPEN}{space}{write(response.ids)}{space}{CLOSE}"
+
+
+def _text(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of ids on one line: control characters are escaped."""
+    words = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+    return json.dumps(words, ensure_ascii=False)[1:-1].replace('\\"', '"')
