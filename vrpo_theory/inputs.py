@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from vrpo_theory.console import say
 from vrpo_theory.errors import InputError
 from vrpo_theory.types import Case, PreferencePair
+
+_LENGTHS = ("max_sequence_length", "max_position_embeddings")
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,34 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
             f"mask_token_id is {mask_token_id}: correct one of them"
         )
     return words
+
+
+def shown(sources: Sources, count: int) -> str:
+    """The first pairs as they are scored, from tokenizer and config.json alone; see `vrpo_theory.data.show`."""
+    from vrpo_theory.data import show
+    from vrpo_theory.models._folder import local_folder, read_options
+
+    configs = [read_options(local_folder(str(source))) for source in (sources.policy, sources.reference)]
+    lengths = [int(config[name]) for config in configs for name in _LENGTHS if config.get(name)]
+    bounds = {name: configs[0].get(key) for name, key in (("vocabulary", "vocab_size"), ("mask_token_id",) * 2)}
+    read_first = replace(sources, limit=min(count, sources.limit or count))
+    found: list[Any] = []
+
+    def words() -> Any:
+        found.append(tokenizer(sources, bounds["mask_token_id"]))
+        return found[0]
+
+    pairs = read(read_first, words, max_length=min(lengths, default=None), **bounds)
+    return show(pairs, found[0] if found else _any_tokenizer(sources))
+
+
+def _any_tokenizer(sources: Sources) -> Any:
+    """The policy's tokenizer, if it has one, to decode rows of ids."""
+    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer
+    from vrpo_theory.models._folder import local_folder
+
+    folder = local_folder(str(sources.policy))
+    return load_tokenizer(folder, sources.chat_template) if has_tokenizer(folder) else None
 
 
 def _require_same_words(policy: Any, reference: Any) -> None:

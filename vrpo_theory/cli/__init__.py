@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vrpo_theory import __version__
+from vrpo_theory.cli._show import ShowingCommand
 from vrpo_theory.cli.audit import audit
 from vrpo_theory.cli.listing import members
 from vrpo_theory.cli.plan import plan
@@ -22,7 +23,7 @@ for name, command, summary in (
     ("audit", audit, "Hold an ELBO estimator against exact values."),
     ("list", members, "List designs, models, exhibits and more."),
 ):
-    app.command(name, cls=Command, short_help=summary)(command)
+    app.command(name, cls=ShowingCommand if command is score else Command, short_help=summary)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -13,14 +13,17 @@ from vrpo_theory.options import (
     Adapter,
     BatchTokens,
     Beta,
+    ChatTemplate,
     Device,
     DeviceMap,
     Dtype,
+    EndOfTurn,
     Json,
     Limit,
     Pairs,
     Policy,
     Reference,
+    Rendered,
     Seed,
     Truncate,
     positive,
@@ -49,6 +52,9 @@ def plan(
     ] = "none",
     limit: Limit = None,
     truncate: Truncate = False,
+    rendered: Rendered = False,
+    end_of_turn: EndOfTurn = True,
+    chat_template: ChatTemplate = None,
     adapter: Adapter = None,
     batch_tokens: BatchTokens = 2**12,
     device: Device = "cpu",
@@ -73,7 +79,9 @@ def plan(
         if len(prices) != 2:
             raise InputError(f"--cost {cost!r} is not two numbers: the cost of a timestep and of a mask, as in 0,1")
         options = {"device": device, "dtype": dtype, "device_map": device_map}
-        sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
+        sources = Sources(
+            policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
+        )  # fmt: skip
         cases = read_cases(sources)
         with tqdm(desc="pilot evaluations", leave=False, disable=None) as bar:
             try:

@@ -7,19 +7,22 @@ from typing import Annotated, Literal
 import typer
 
 from vrpo_theory.cli._shared import print_json
-from vrpo_theory.console import exit_codes, show_table
+from vrpo_theory.console import exit_codes, show, show_table
 from vrpo_theory.options import (
     Adapter,
     BatchTokens,
     Beta,
+    ChatTemplate,
     Device,
     DeviceMap,
     Dtype,
+    EndOfTurn,
     Json,
     Limit,
     Pairs,
     Policy,
     Reference,
+    Rendered,
     Seed,
     Store,
     Truncate,
@@ -43,19 +46,25 @@ def score(
     seed: Seed = 0,
     limit: Limit = None,
     truncate: Truncate = False,
+    rendered: Rendered = False,
+    end_of_turn: EndOfTurn = True,
+    chat_template: ChatTemplate = None,
     adapter: Adapter = None,
     batch_tokens: BatchTokens = 2**12,
     device: Device = "cpu",
     device_map: DeviceMap = None,
     dtype: Dtype = "float32",
     store: Store = None,
+    shown: Annotated[
+        int | None, typer.Option("--show", min=1, help="print the first N pairs (3) as they are scored, then stop")
+    ] = None,
     json: Json = False,
 ) -> None:
     """ELBOs, margin and score of every pair, exact or by Monte Carlo with standard errors."""
     with exit_codes():
         from tqdm import tqdm
 
-        from vrpo_theory import scoring
+        from vrpo_theory import inputs, scoring
         from vrpo_theory.couplings import Coupling
         from vrpo_theory.inputs import Sources
         from vrpo_theory.recording import opened
@@ -65,7 +74,12 @@ def score(
 
         sampler = scoring.sampler(design, weighting, Budget(n_t, n_yt), Coupling(shared), groups)
         options = {"device": device, "dtype": dtype, "device_map": device_map}
-        sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
+        sources = Sources(
+            policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
+        )  # fmt: skip
+        if shown is not None:
+            show(inputs.shown(sources, shown))
+            return
         context = Context(
             seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
             scale="real",

@@ -14,15 +14,18 @@ from vrpo_theory.options import (
     Adapter,
     BatchTokens,
     Beta,
+    ChatTemplate,
     Command,
     Device,
     DeviceMap,
     Dtype,
+    EndOfTurn,
     Json,
     Limit,
     MaybePairs,
     MaybePolicy,
     MaybeReference,
+    Rendered,
     Seed,
     Store,
     Truncate,
@@ -52,6 +55,9 @@ def reproduce(
     ] = "auto",
     limit: Limit = None,
     truncate: Truncate = False,
+    rendered: Rendered = False,
+    end_of_turn: EndOfTurn = True,
+    chat_template: ChatTemplate = None,
     adapter: Adapter = None,
     batch_tokens: BatchTokens = 2**12,
     device: Device = "cpu",
@@ -97,7 +103,9 @@ def reproduce(
             gradient=gradient, protocol=protocol, pool=_pool(pool), repeats=repeats,
             progress=_ranks.rank() == 0,
         )  # fmt: skip
-        sources = Sources(policy, reference, pairs, limit, truncate, adapter=adapter, options=options)
+        sources = Sources(
+            policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
+        )  # fmt: skip
         _runner.main(
             exhibits,
             context,
