@@ -122,7 +122,10 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
     ours, theirs = (local_folder(str(source)) for source in (sources.policy, sources.reference))
     words = load_tokenizer(ours, sources.chat_template)
     if has_tokenizer(theirs):
-        require_same(words, load_tokenizer(theirs, sources.chat_template), chosen=sources.chat_template is not None)
+        other = load_tokenizer(theirs)
+        require_same(words, other)
+        if sources.chat_template is None and other.chat_template not in (None, words.chat_template):
+            say(f"{ours} and {theirs} have different chat templates: the policy's writes the text for both")
     if None not in (mask_token_id, words.mask_token_id) and words.mask_token_id != mask_token_id:
         raise InputError(
             f"{ours}: the tokenizer's mask token {words.mask_token} is {words.mask_token_id}, the model's "

@@ -53,14 +53,20 @@ def test_the_end_of_turn_is_not_repeated(write, llada):
     assert read_one(write(row(chosen="This.<|eot_id|>")), llada)[1] == "This.<|eot_id|>"
 
 
-def test_answers_are_scored_as_they_are_written(write, llada):
-    answer = "  This.\n<|endoftext|>"
-    assert read_one(write(row(chosen=answer)), llada)[1] == answer + "<|eot_id|>"
+def test_answers_are_scored_as_the_template_writes_them(write, llada):
+    """LLaDA's template trims contents; what it writes is scored, and said where it is not what was given."""
+    with pytest.warns(UserWarning, match="in 1 of 1 text rows, the chat template does not write an answer as it"):
+        assert read_one(write(row(chosen="  This.\n")), llada)[1] == "This.<|eot_id|>"
 
 
-def test_without_a_template_text_is_raw_and_never_truncated_padded_or_started(write, plain):
+def test_special_tokens_in_a_text_are_counted(write, llada):
+    with pytest.warns(UserWarning, match=r"special tokens \(<\|endoftext\|> \(1\)\)"):
+        assert read_one(write(row(chosen="This.\n<|endoftext|>")), llada)[1] == "This.\n<|endoftext|><|eot_id|>"
+
+
+def test_without_a_template_text_is_raw_started_once_and_never_truncated_or_padded(write, plain):
     long = "A prompt longer than the four tokens that the files ask for."
-    assert read_one(write(row(prompt=long)), plain) == (long, "This.", "That.")
+    assert read_one(write(row(prompt=long)), plain) == ("<|startoftext|>" + long, "This.", "That.")
 
 
 def test_without_a_template_messages_are_refused(write, plain):
@@ -73,11 +79,13 @@ def test_a_merge_across_the_boundary_is_said_and_not_made(write, plain, answer, 
     path = write(row(prompt="Say h", chosen=answer))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        assert read_one(path, plain)[:2] == ("Say h", answer)
+        assert read_one(path, plain)[:2] == ("<|startoftext|>Say h", answer)
     assert [f"in {rows} of 1 text rows" in str(warning.message) for warning in said] == [True] * rows
 
 
-def test_a_merge_with_the_header_is_said(write, llada):
+def test_a_merge_with_the_header_is_said(write, llada_folder):
+    llada = load_tokenizer(llada_folder)
+    llada.chat_template = llada.chat_template.replace(" | trim", "")
     with pytest.warns(UserWarning, match="in 1 of 2 text rows"):
         read_pairs(write(row(chosen="\nThis."), row()), tokenizer=llada)
 

@@ -116,7 +116,7 @@ MALFORMED = {
     "same text": (text(rejected="This."), "chosen equals rejected"),
     "mask token in an answer": (text(chosen="This <|mdm_mask|>"), "chosen holds the mask token 264"),
     "mask token in a question": (text(prompt="What is <|mdm_mask|>?"), "prompt holds the mask token"),
-    "over-long text": (text(rejected="That. " * 100), "rejected of 601 tokens exceed max_length"),
+    "over-long text": (text(rejected="That. " * 100), "rejected of 600 tokens exceed max_length"),
     # messages
     "no messages": (chat(), "prompt is an empty list"),
     "messages of strings": (chat("Which?"), "prompt[0] must be a message"),

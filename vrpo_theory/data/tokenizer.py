@@ -106,27 +106,16 @@ def _default(template: Any) -> str | None:
     return template
 
 
-def require_same(policy: Any, reference: Any, chosen: bool) -> None:
-    """InputError if two tokenizers give a text other ids, or other chat templates to a conversation.
-
-    Parameters
-    ----------
-    chosen : bool
-        Whether one chat template was chosen for both.
-    """
-    names = (policy.name_or_path, reference.name_or_path)
+def require_same(policy: Any, reference: Any) -> None:
+    """InputError if two tokenizers give a text other ids."""
+    names = f"{policy.name_or_path} and {reference.name_or_path}"
     if policy.get_vocab() != reference.get_vocab():
         raise InputError(
-            f"the tokenizers of {names[0]} and {names[1]} have different vocabularies: policy and reference must read "
-            "the same ids; give two checkpoints of one family"
+            f"the tokenizers of {names} have different vocabularies: policy and reference must read the same ids; give "
+            "two checkpoints of one family"
         )
     if json.loads(policy.backend_tokenizer.to_str()) != json.loads(reference.backend_tokenizer.to_str()):
         raise InputError(
-            f"the tokenizers of {names[0]} and {names[1]} split text differently (their tokenizer.json differ): copy "
-            "the right one to both folders"
-        )
-    templates = policy.chat_template, reference.chat_template
-    if not chosen and all(templates) and templates[0] != templates[1]:
-        raise InputError(
-            f"two chat templates: those of {names[0]} and {names[1]} differ: choose one with --chat-template FILE"
+            f"the tokenizers of {names} split text differently (their tokenizer.json differ): copy the right one to "
+            "both folders"
         )
