@@ -68,13 +68,13 @@ def _is_parquet(path: str | Path) -> bool:
 
 
 def _refuse_other_text(path: str | Path, head: bytes) -> None:
-    first = head.partition(b"\n")[0]
+    first, end, _ = head.partition(b"\n")
     if _SEPARATED.fullmatch(first):
         raise InputError(
             f"{path}: comma- or tab-separated text, expected JSON Lines: convert it, for example with "
             "pandas.read_csv(FILE).to_json('pairs.jsonl', orient='records', lines=True)"
         )
-    if first.strip() == b"{":
+    if end and first.strip() == b"{":
         raise InputError(f"{path}: an object over several lines: write one object a line, or an array of objects")
 
 

@@ -8,8 +8,10 @@ special token is; a newline after the token, and the header of a next turn, are 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import cached_property
 from typing import Any
 
@@ -21,7 +23,7 @@ from vrpo_theory.errors import InputError
 CLOCK = datetime(2025, 1, 1)
 """The time at which templates that read the clock are rendered, so that numbers do not change overnight."""
 
-_OWN = {"conversation", "messages", "chat_template", "add_generation_prompt", "tokenize", "strftime_now"}
+_OWN = {"conversation", "messages", "chat_template", "add_generation_prompt", "tokenize"}
 _PROBE, _NEXT = "vrpoanswer", "vrpoquestion"
 
 
@@ -119,9 +121,10 @@ class ChatTemplate:
         if own := sorted(_OWN & context.keys()):
             raise RowError(f"chat_template_kwargs sets {own[0]}, which is not the row's to set: remove it")
         try:
-            return self._tokenizer.apply_chat_template(
-                messages, add_generation_prompt=prompt, tokenize=False, **context, strftime_now=CLOCK.strftime
-            )
+            with _clock_stopped():
+                return self._tokenizer.apply_chat_template(
+                    messages, add_generation_prompt=prompt, tokenize=False, **context
+                )
         except Exception as error:  # whatever a program in a template can raise
             reason = " ".join(str(error).split())
             if type(error) is TemplateError:  # raised by the template on purpose
@@ -137,10 +140,30 @@ class ChatTemplate:
     def _sound(self) -> bool:
         """Whether the template renders the simplest conversation."""
         try:
-            self._tokenizer.apply_chat_template([said("user", _NEXT)], tokenize=False, strftime_now=CLOCK.strftime)
+            self._tokenizer.apply_chat_template([said("user", _NEXT)], tokenize=False)
         except Exception:
             return False
         return True
+
+
+class _Stopped(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Any:
+        """The time that templates are told."""
+        return CLOCK
+
+
+@contextmanager
+def _clock_stopped() -> Iterator[None]:
+    """Templates ask for the time through this module of transformers, and none can be handed to them."""
+    from transformers.utils import chat_template_utils
+
+    running = chat_template_utils.datetime
+    chat_template_utils.datetime = _Stopped
+    try:
+        yield
+    finally:
+        chat_template_utils.datetime = running
 
 
 def without_end(answer: Message, end: str) -> Message:

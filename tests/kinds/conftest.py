@@ -1,0 +1,37 @@
+"""Two checkpoints with tokenizers, tokenizers with other chat templates, and files of rows."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vrpo_theory.data import load_tokenizer
+
+CASES = Path(__file__).parents[1] / "data" / "cases"
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    """Makes the tokenizer of a checkpoint with another chat template."""
+
+    def make(template=None, kind="base", **config):
+        folder = Path(shutil.copytree(CASES / kind / "policy", tmp_path / "words", dirs_exist_ok=True))
+        path = folder / "tokenizer_config.json"
+        given = {"chat_template": template} if template is not None else {}
+        path.write_text(json.dumps(json.loads(path.read_text()) | given | config))
+        return load_tokenizer(folder)
+
+    return make
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write rows, one a line; the file's path."""
+
+    def write(*rows):
+        path = tmp_path / "pairs.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return write
