@@ -158,12 +158,12 @@ def _clock_stopped() -> Iterator[None]:
     """Templates ask for the time through this module of transformers, and none can be handed to them."""
     from transformers.utils import chat_template_utils
 
-    running = chat_template_utils.datetime
-    chat_template_utils.datetime = _Stopped
+    module: Any = chat_template_utils
+    running, module.datetime = module.datetime, _Stopped
     try:
         yield
     finally:
-        chat_template_utils.datetime = running
+        module.datetime = running
 
 
 def without_end(answer: Message, end: str) -> Message:
