@@ -26,7 +26,7 @@ class Command(TyperCommand):
             if type(error) is typer.BadParameter:  # a value that is refused; what is missing is a subclass
                 raise
             missing = [p.opts[0] for p in self.params if p.required and ctx.params.get(p.name) is None]
-            ctx.fail(f"missing {', '.join(missing)}")
+            return ctx.fail(f"missing {', '.join(missing)}")
 
 
 def finite(value: float | None) -> float | None:

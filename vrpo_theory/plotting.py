@@ -188,8 +188,11 @@ def _offset(k: int, count: int) -> float:
 
 def _drawn(axes: Axes, axis: str) -> list[float]:
     """Finite values that lines and bars show along an axis; the ends of error bars are none."""
-    ends = {end for c in axes.containers if hasattr(c, "has_yerr") for end in c.lines[1]}
-    arrays = [line.get_xdata() if axis == "x" else line.get_ydata() for line in axes.lines if line not in ends]
+    containers: list[Any] = list(axes.containers)
+    ends = {end for c in containers if hasattr(c, "has_yerr") for end in c.lines[1]}
+    arrays: list[Any] = [
+        line.get_xdata() if axis == "x" else line.get_ydata() for line in axes.lines if line not in ends
+    ]
     if axis == "y":
         arrays.append([bar.get_height() for bar in axes.patches])  # type: ignore[attr-defined]
     return [float(v) for values in arrays for v in values if math.isfinite(v)]
@@ -233,7 +236,7 @@ def _name_ticks(axis: Any, names: Sequence[str], **style: Any) -> None:
 
 def _legend(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
     """Between the title and the axes, never over data."""
-    bars = [c for c in axes.containers if c not in handles and c.get_label() and not c.get_label().startswith("_")]
+    bars = [c for c in axes.containers if c not in handles and not str(c.get_label() or "_").startswith("_")]
     handles, names = [*bars, *handles], [*(str(c.get_label()) for c in bars), *names]
     if not handles:
         return
