@@ -2,8 +2,8 @@
 
 Layers; a module imports only downwards, or inside its own folder:
 
-0. ``types``, ``randomness``, ``numerics``, ``uncertainty``, ``errors``, ``files``, ``documents``, ``_registry``:
-   words, streams, arithmetic, errors of numbers, JSON.
+0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
+   ``_registry``: words, streams, arithmetic, errors of numbers, JSON.
 1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
 2. ``elbo`` (the one formula), ``preference`` (score, loss, gradient), ``functionals`` (plug-in, jackknife,
    leave-one-out), ``batching``, ``convolution``, ``parameters``.

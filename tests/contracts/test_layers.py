@@ -11,7 +11,7 @@ import vrpo_theory
 
 ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
-    {"types", "randomness", "numerics", "uncertainty", "documents", "errors", "files", "_registry"},
+    {"types", "randomness", "numerics", "rounding", "uncertainty", "documents", "errors", "files", "_registry"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
     {"batching", "convolution", "elbo", "functionals", "parameters", "preference"},
     {"exact", "sampling"},

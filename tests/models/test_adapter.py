@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from vrpo_theory import batching, elbo
+from vrpo_theory import batching, elbo, rounding
 from vrpo_theory.errors import InputError
 from vrpo_theory.models import llada, masked_lm
 from vrpo_theory.types import Response
@@ -136,10 +136,12 @@ def answers(model):
     return elbo.terms(REQUESTS, model)[0]
 
 
-@pytest.mark.parametrize(("dtype", "atol"), [("float64", 1e-12), ("float32", 1e-4), ("bfloat16", 0.5)])
-def test_numbers_are_those_of_the_merged_weights(base, adapter, kind, dtype, atol):
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_numbers_are_those_of_the_merged_weights(base, adapter, kind, dtype):
+    """To rounding: alpha, the rank or a factor mistaken moves tokens by a tenth of a nat, as the adapter itself does."""
     model = load(base, adapter=adapter, dtype=dtype)
-    assert np.allclose(answers(model), answers(merged(base, adapter, kind, dtype=dtype)), atol=atol)
+    expected = answers(merged(base, adapter, kind, dtype=dtype))
+    assert np.abs(answers(model) - expected).max() < rounding.of_tokens(model, expected)
     assert np.abs(answers(model) - answers(load(base, dtype=dtype))).max() > 0.05
     precision = getattr(torch, dtype)
     assert model.dtype == precision
