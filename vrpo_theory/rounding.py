@@ -2,7 +2,7 @@
 
 Kernels of other processors, thread counts, batches and paddings sum in another order, so numbers of neural models agree
 to rounding, never bit for bit. A network is a chain of sums. With unit roundoff u, a sum of k addends errs by at most
-k u and, with independent roundings, by about sqrt(k) u, relative to its addends' size and in any order (Higham and Mary,
+k u and, with independent roundings, by about sqrt(k) u, relative to its addends' size and in any order (Higham, Mary:
 SIAM J. Sci. Comput. 41, 2019). Errors in series add as variances, and norms carry a relative error from block to block
 as it is; so logits err by sqrt(K) u of their size, K the addends of all sums on the way. Half precision sums in float32
 and rounds results: sqrt(R) u more, R the products on the way. The size of logits shows in the largest |log p| scored,

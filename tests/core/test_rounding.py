@@ -68,7 +68,7 @@ def test_batches_and_padding_are_within_it_in_every_precision(model):
 
 @torch.no_grad()
 def test_mistakes_are_far_outside(model):
-    """A block left out, padding seen, one weight off by a hundredth of its size: what float32 tests are there to find."""
+    """A block left out, padding seen, a matrix off by a hundredth: what tests in float32 are there to find."""
     arguments = batch(model, rows=6)
     right = model.log_prob(*arguments)
     bound = rounding.of_tokens(model, right)

@@ -8,19 +8,24 @@ import pytest
 
 from vrpo_theory import EXHIBITS
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._runner import differences
+from vrpo_theory.reproduce._comparison import differences
 
 STORED = Path(__file__).parents[2] / "figures" / "allocation.json"
 EXHIBIT = EXHIBITS["allocation"]
 
 
 @pytest.fixture(scope="module")
-def cells():
-    return EXHIBIT.documents(Context())
+def cases():
+    return EXHIBIT.cases(Context())
 
 
-def test_numbers_are_the_stored_ones(cells):
-    assert list(differences(json.loads(STORED.read_text())["cells"], cells)) == []
+@pytest.fixture(scope="module")
+def cells(cases):
+    return EXHIBIT.documents(Context(cases=cases))
+
+
+def test_numbers_are_the_stored_ones(cells, cases):
+    assert list(differences(json.loads(STORED.read_text())["cells"], cells, cases)) == []
 
 
 def test_lines_are_the_numbers(cells):

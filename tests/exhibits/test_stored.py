@@ -11,7 +11,7 @@ from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Coupling, margin_variance
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce._entrants import BASE, DEFAULT
-from vrpo_theory.reproduce._runner import differences
+from vrpo_theory.reproduce._comparison import differences
 from vrpo_theory.types import SIDES
 
 FIGURES = Path(__file__).parents[2] / "figures"
@@ -38,7 +38,7 @@ def test_a_part_recomputed_is_the_stored_one(name, label, seeds):
     length = int(label.partition("L = ")[2] or 8)
     cases = {label: [MODELS["markov"].case(seed, length) for seed in range(seeds)]}
     part = [c for c in stored(name) if c["column"]["model"] == label]
-    assert list(differences(part, EXHIBITS[name].documents(Context(cases=cases)))) == []
+    assert list(differences(part, EXHIBITS[name].documents(Context(cases=cases)), cases)) == []
 
 
 @pytest.mark.parametrize("name", ["strata", "systematic", "without replacement", "power strata"])

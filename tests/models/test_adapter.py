@@ -138,7 +138,7 @@ def answers(model):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 def test_numbers_are_those_of_the_merged_weights(base, adapter, kind, dtype):
-    """To rounding: alpha, the rank or a factor mistaken moves tokens by a tenth of a nat, as the adapter itself does."""
+    """To rounding; alpha, the rank or a factor mistaken moves tokens as the adapter does, by a tenth of a nat."""
     model = load(base, adapter=adapter, dtype=dtype)
     expected = answers(merged(base, adapter, kind, dtype=dtype))
     assert np.abs(answers(model) - expected).max() < rounding.of_tokens(model, expected)

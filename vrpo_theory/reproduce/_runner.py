@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,11 +16,9 @@ from vrpo_theory.files import write_atomically
 from vrpo_theory.inputs import Sources
 from vrpo_theory.recording import opened, replayed
 from vrpo_theory.reproduce import _ranks, _report
+from vrpo_theory.reproduce._comparison import differences
 from vrpo_theory.reproduce._provenance import provenance, record_fields
 from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
-
-TOLERANCE = 1e-4
-"""Relative: float32 models differ by about 1e-5 nat per token between machines."""
 
 Document = dict[str, Any]
 
@@ -58,30 +55,11 @@ def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
         raise InputError(f"--check: {out / exhibit.name}.json is missing or unreadable; run without --check first")
     context = replace(context, cases=context.cases or exhibit.cases(context))
     cells = exhibit.documents(context)
-    found = list(differences(stored["cells"], cells))
+    found = list(differences(stored["cells"], cells, context.cases))
     if found:
         raise CheckError(f"{exhibit.name}: {len(found)} differences from {out}; first: {'; '.join(found[:3])}")
     say(f"{exhibit.name}: {len(cells)} cells in {out} hold")
     return {"cells": cells, "provenance": provenance(context, context.cases)}
-
-
-def differences(stored: Sequence[Document], fresh: Sequence[Document]) -> Iterator[str]:
-    """Where two lists of cells differ by more than `TOLERANCE`."""
-    if len(stored) != len(fresh):
-        yield f"{len(stored)} cells stored, {len(fresh)} recomputed"
-        return
-    for old, new in zip(stored, fresh, strict=True):
-        for name in sorted(old.keys() | new.keys()):
-            if not _same(old.get(name), new.get(name)):
-                yield f"{new['row']} {new['column']} {name}: stored {old.get(name)}, recomputed {new.get(name)}"
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_same, a, b))
-    if isinstance(a, float | int) and isinstance(b, float | int):
-        return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=1e-9)
-    return a == b
 
 
 def _read(path: Path) -> Document | None:

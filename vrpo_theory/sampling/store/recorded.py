@@ -21,7 +21,7 @@ class Recorded:
     What the store knows is not evaluated; what is evaluated is recorded as soon as its batch is done, so that an
     interruption loses one batch at most. Resumed at equal ``batch_tokens``, device and threads, a run's numbers are
     those of an unbroken recorded run, bit for bit; and those of a run without a store, unless masks repeat. With other
-    batches they may differ as far as the model's do: not at all for toys in float64, 1e-5 nat a token in float32.
+    batches they may differ as far as the model's do: by `vrpo_theory.rounding.of_tokens`, tables by nothing.
 
     Everything else (device, dtype, vocabulary, parameters, ...) is the model's; gradients are never recorded.
 
