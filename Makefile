@@ -5,7 +5,19 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: table3 test figures check toy clean
+TESTS := $(BIN)/python -m pytest -n 2 --dist loadscope
+SUITE := $(TESTS) tests
+NOTEBOOKS := $(TESTS) --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg notebooks
+# Kernels of other processors and of two threads, as environment variables choose them: the same numbers, to rounding.
+KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
+# The tests in which neural models meet fixed numbers, each other's or their own.
+NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/models/test_llada_golden.py \
+	tests/models/test_llada_predictor.py tests/models/test_llada_options.py tests/models/test_llada_loading.py \
+	tests/models/test_masked_lm.py tests/models/test_adapter.py tests/models/test_toy_llada.py \
+	tests/core/test_preference.py tests/core/test_inputs.py tests/exhibits/test_comparison.py \
+	tests/exhibits/test_allocation.py tests/full_scale/test_half_precision.py
+
+.PHONY: table3 test portable portable-quick figures check toy clean
 
 table3: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce table3
@@ -14,8 +26,16 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadscope tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --nbval --nbval-sanitize-with tests/sanitize.cfg notebooks
+	$(SUITE)
+	$(NOTEBOOKS)
+	$(MAKE) portable-quick
+
+portable-quick: $(VENV)/.test
+	for kernels in $(KERNELS); do echo "$$kernels"; env $$kernels $(TESTS) $(NUMERIC) || exit 1; done
+
+portable: $(VENV)/.test
+	for kernels in $(KERNELS); do echo "$$kernels"; (export $$kernels; $(SUITE) && $(NOTEBOOKS)) || exit 1; done
+	ATEN_CPU_CAPABILITY=default $(MAKE) check
 
 figures: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce $$($(BIN)/python -m vrpo_theory.reproduce --list | cut -d ' ' -f 1) --out figures

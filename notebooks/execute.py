@@ -1,21 +1,33 @@
 """Run the notebooks in place and keep their text: ``python notebooks/execute.py [NAME.ipynb ...]``.
 
-Pictures are left out of what is stored; ``figures/`` holds them.
+The kernel is the Python that runs this script, whatever Jupyter calls ``python3``. Pictures are left out of what is
+stored; ``figures/`` holds them.
 """
 
 import sys
 from pathlib import Path
 
 import nbformat
+from ipykernel.kernelspec import RESOURCES, get_kernel_dict
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
 
 
+class OwnKernel(KernelSpecManager):
+    """Finds this Python's kernel and no other: JUPYTER_PATH may lead to another environment's."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        return KernelSpec(resource_dir=RESOURCES, **get_kernel_dict())
+
+
 def execute(path: Path) -> None:
     """Execute one notebook and store it without images and run times."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
+    manager = AsyncKernelManager(kernel_spec_manager=OwnKernel())
+    NotebookClient(notebook, manager, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", ()):

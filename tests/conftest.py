@@ -25,10 +25,10 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread():
+def _threads():
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
 LLADA_CONFIG = Path(__file__).parent / "data/llada8b_format/tokenizer_config_without_added_tokens.json"

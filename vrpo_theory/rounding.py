@@ -26,6 +26,8 @@ UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16
 """Unit roundoff: half the distance from 1 to the next number."""
 SPREAD = 6.0
 """Two evaluations, each off by up to three times what independent roundings give on average."""
+CONDITION = 8
+"""What variances, biases and gaps make of relative errors in log p: a variance, 2 rms / sd of its terms."""
 
 
 def relative(dtype: str, addends: int, results: int) -> float:
@@ -68,6 +70,11 @@ def of_tokens(model: Any, log_prob: Any) -> float:
 def of_gradient(model: Any, length: int = 1) -> float:
     """Tolerance of a gradient's entries, relative to the largest of all its entries."""
     return math.sqrt(3) * of_model(model, length)
+
+
+def of_functional(model: Any, length: int = 1) -> float:
+    """Tolerance of variances, biases and gaps of log-probabilities, relative to themselves."""
+    return CONDITION * of_model(model, length)
 
 
 def of_variance(variance: float, term: float) -> float:

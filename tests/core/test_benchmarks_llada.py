@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
+from vrpo_theory import rounding
 from vrpo_theory.models.llada import LLaDAConfig
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
@@ -23,10 +25,12 @@ def test_small_run_keeps_a_document(bench, tmp_path):
     options = {"random_weights": True, "pairs": 1, "rounds": 1, "out": tmp_path, "measured": "speed,cost"}
     bench("llada").main("smoke", **options)
     document = json.loads((tmp_path / "llada-smoke.json").read_text())
-    assert document["machine"]["threads"] == 1
+    assert document["machine"]["threads"] == torch.get_num_threads()
     sections = document["sections"]
     assert list(sections) == ["setting", "speed", "all logits over masked head", "table3", "requirements"]
-    assert sections["all logits over masked head"][0]["largest_difference_nats"] < 1e-5
+    model = bench("_llada_models").Setting("smoke").random_model(0)
+    tolerance = rounding.of_model(model, 64) * 2 * math.log(model.vocabulary)  # near uniform
+    assert sections["all logits over masked head"][0]["largest_difference_nats"] < tolerance
     pooled, scaled, paper = sections["table3"]
     assert (pooled["forwards"], pooled["gradients"]) == (12 * 4 * 2 * 2, 6 * 4 * 2)
     assert scaled["forwards"] == 128 * pooled["forwards"]

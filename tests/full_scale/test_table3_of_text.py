@@ -9,7 +9,8 @@ import sys
 import pytest
 import torch
 
-from vrpo_theory.models.llada import LLaDAConfig, LLaDAModelLM
+from vrpo_theory import rounding
+from vrpo_theory.models.llada import LLaDAConfig, LLaDAModelLM, load
 
 PAIRS = 32
 
@@ -50,7 +51,7 @@ def command(root, out, *options):
 
 
 def run(*arguments):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["exhibits"]["table3"]["cells"]
@@ -88,10 +89,11 @@ def test_two_processes_give_the_table_of_one(folders, tmp_path):
     together = run(*launch, "-m", "vrpo_theory.reproduce", *command(folders, tmp_path / "two", *options, *store))
     assert {p.name for p in (tmp_path / "store").glob("*.sqlite")} == {"store-0.sqlite", "store-1.sqlite"}
     assert len(alone) == len(together) > 60
+    tolerance = rounding.of_functional(load(folders / "policy"), 64)  # other batches
     for a, b in zip(alone, together, strict=True):
         for name in ("value", "stderr", "median", "predicted"):
             assert (a[name] is None) == (b[name] is None)
-            assert a[name] is None or math.isclose(a[name], b[name], rel_tol=2e-3, abs_tol=1e-9)
+            assert a[name] is None or math.isclose(a[name], b[name], rel_tol=tolerance, abs_tol=1e-9)
         assert {k: a[k] for k in ("row", "column", "n", "n_pairs", "method", "paper")} == {
             k: b[k] for k in ("row", "column", "n", "n_pairs", "method", "paper")
         }

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from vrpo_theory import MODELS, Case, tabulate
+from vrpo_theory import MODELS, Case, rounding, tabulate
 from vrpo_theory.data import toy
 from vrpo_theory.models.llada import LLaDA, load
 from vrpo_theory.training import decode, train
@@ -98,17 +98,18 @@ def test_training_begins_as_the_card_says(stage):
     objective = First(RECIPE.supervise() if stage == "supervised" else RECIPE.prefer(reference), len(recorded))
     with pytest.raises(KeyboardInterrupt):
         train(model, objective, getattr(RECIPE, stage))
-    assert objective.losses == pytest.approx(recorded, abs=1e-5)
+    error = len(recorded) * rounding.of_model(model, 32) * recorded[0]  # of every step
+    assert objective.losses == pytest.approx(recorded, abs=error)
     assert abs(recorded[0] - recorded[2]) > 1e-3
 
 
 def test_exact_measurements_are_the_cards():
-    """On a machine of another kind sums differ in their last float32 digits."""
+    """To rounding; another pair, or a weight off by a thousandth, is seen."""
     first = TOY.case(0)
     tabulated = tabulate([Case(first.policy, first.reference, TOY.case(i).pair) for i in range(NUMBER)])
     found = {**likelihoods(tabulated), "variance": variances(tabulated, 0.2)}
     for name, value in flat(found):
-        assert value == pytest.approx(dict(flat(CARD))[name], rel=1e-3), name
+        assert value == pytest.approx(dict(flat(CARD))[name], rel=rounding.of_functional(first.policy, 32)), name
 
 
 def flat(document, path=()):

@@ -14,8 +14,6 @@ ENGINE = 1e-6
 """Relative, of what is computed in float64: a minimum found to 1e-12 is placed to the root of that."""
 ZERO = 1e-9
 """Absolute: what is zero but for float64's rounding, and what the engines' laws and integrals leave."""
-CONDITION = 8
-"""What variances, biases and gaps make of relative errors in log p: a variance, 2 rms / sd of its terms."""
 COARSEST = 0.1
 """Relative: half precision on other kernels may differ by more, but a comparison that allows more sees nothing."""
 
@@ -44,11 +42,11 @@ def _tolerance(cases: Sequence[Case]) -> float:
     """Relative, of numbers that are computed from these cases."""
     models = [(c.model(role), c.pair) for c in cases for role in ROLES]
     of_models = [
-        rounding.of_model(model, len(pair.chosen.prompt) + max(pair.chosen.length, pair.rejected.length))
+        rounding.of_functional(model, len(pair.chosen.prompt) + max(pair.chosen.length, pair.rejected.length))
         for model, pair in models
         if hasattr(model, "dtype")  # a record alone repeats itself
     ]
-    return max(ENGINE, min(COARSEST, CONDITION * max(of_models, default=0.0)))
+    return max(ENGINE, min(COARSEST, max(of_models, default=0.0)))
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:

@@ -19,7 +19,13 @@ def toy(
     out: Annotated[Path, typer.Option(help="folder of the two models, the pairs and the card")] = Path(
         "results/toy_llada"
     ),
-    check: Annotated[bool, typer.Option("--check", help="train again, compare with the packaged models")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="train again, compare with the packaged models: bit for bit on equal kernels, else to a tolerance",
+        ),
+    ] = False,
     tune: Annotated[bool, typer.Option("--tune", help="try rates and steps of VRPO on the validation split")] = False,
 ) -> None:
     """Train the toy language's reference and policy: the supervised stage, then VRPO, on one thread."""

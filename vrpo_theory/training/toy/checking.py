@@ -22,8 +22,8 @@ About twice what a run showed whose initial weights were moved by one part in a 
 def compare(made: Path, kept: Path, pairs: list[PreferencePair]) -> str:
     """A sentence on how the models of two folders agree.
 
-    On the same machine and versions the weights agree bit for bit. Elsewhere rounding grows over thousands of steps,
-    and what matters is held against a tolerance: exact ELBOs of the pairs, and accuracies.
+    On equal kernels (processor, versions, one thread) the weights agree bit for bit. Elsewhere rounding grows over
+    thousands of steps, and what matters is held against a tolerance: exact ELBOs of the pairs, and accuracies.
 
     Raises
     ------
@@ -31,13 +31,19 @@ def compare(made: Path, kept: Path, pairs: list[PreferencePair]) -> str:
         If they differ by more than that.
     """
     new, old = (json.loads((folder / "card.json").read_text()) for folder in (made, kept))
-    changed = _changed(new["sources"], old["sources"])
+    changed = _kernels(new, old) + _changed(new["sources"], old["sources"])
     if new["weights"] == old["weights"]:
         return "the weights agree bit for bit" + changed
     found = [*likelihoods_apart(made, kept, pairs), *accuracies_apart(new, old)]
     if found:
         raise CheckError("; ".join(found) + ": training does not give the packaged models again" + changed)
     return f"the weights differ; exact ELBOs agree to {NATS} nats a token in the mean, accuracies to {SHARE}{changed}"
+
+
+def _kernels(new: Document, old: Document) -> str:
+    """Where both were made, if the kernels' names tell them apart; processors of one name may still differ."""
+    there, here = (f"{card['machine']['cpu']}, torch {card['versions']['torch']}" for card in (old, new))
+    return "" if there == here else f" (made with {there}; here {here})"
 
 
 def _changed(new: dict[str, str], old: dict[str, str]) -> str:

@@ -1,0 +1,67 @@
+"""Notebooks run on the environment's own kernel, wherever Jupyter looks first, and wherever they are copied to.
+
+https://github.com/computationalmodelling/nbval/issues/104: ``--nbval`` alone takes whatever is called python3.
+"""
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ELSEWHERE = "/no/such/python"
+
+
+@pytest.fixture
+def astray(tmp_path, monkeypatch):
+    """JUPYTER_PATH leads to a kernel python3 that does not start."""
+    spec = {"argv": [ELSEWHERE, "-m", "ipykernel_launcher"], "display_name": "site", "language": "python"}
+    folder = tmp_path / "site" / "kernels" / "python3"
+    folder.mkdir(parents=True)
+    (folder / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "site"))
+    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == ELSEWHERE
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """A notebook that tells which Python runs it."""
+    cell = nbformat.v4.new_code_cell("import sys\n\nprint(sys.executable)")
+    cell.outputs = [nbformat.v4.new_output("stream", text=sys.executable + "\n")]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = tmp_path / "one.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), path)
+    return path
+
+
+@pytest.mark.usefixtures("astray")
+def test_the_makefile_s_options_take_this_python(notebook):
+    options = re.search(r"^NOTEBOOKS := \$\(TESTS\) (.*) notebooks$", (ROOT / "Makefile").read_text(), re.M)[1]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options.split(), str(notebook)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.usefixtures("astray")
+def test_executing_takes_this_python(notebook):
+    spec = importlib.util.spec_from_file_location("execute", ROOT / "notebooks" / "execute.py")
+    execute = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(execute)
+    execute.execute(notebook)
+    (cell,) = nbformat.read(notebook, as_version=4).cells
+    assert cell.outputs[0].text.strip() == sys.executable
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_nothing_is_looked_for_beside_a_notebook(path):
+    """A copy in another folder runs: no relative path, no module of the notebooks' folder."""
+    code = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
+    assert not re.search(r"""["'](\.\.?/|figures|notebooks|tests)""", code)
+    assert not set(re.findall(r"^(?:import|from) (\w+)", code, re.M)) & {p.stem for p in path.parent.glob("*.py")}
