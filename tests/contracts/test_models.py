@@ -42,7 +42,8 @@ def test_case_is_a_function_of_its_seed(name, case):
 
 def test_nats_at_masked_tokens_and_exactly_zero_elsewhere(case):
     values, masks = answers(case.policy, case.pair.chosen), all_masks(LENGTH)
-    assert (values[masks] < 0).all()
+    assert (values[masks] <= 0).all()  # 0 where float32 rounds a probability to 1
+    assert (values[masks] < 0).mean() > 0.9
     assert (values[~masks] == 0).all()
 
 
