@@ -86,37 +86,67 @@ def _atoms(slot: Slot, n_yt: int) -> tuple[Array, Array]:
     return np.concatenate(probs), np.concatenate(values)
 
 
-def _on_lattice(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
+@dataclass(frozen=True)
+class Lattice:
+    """Equally spaced points that the sum of some slots falls between: the first one, and their distance.
+
+    The distance is 0 where every draw adds the same.
+    """
+
+    low: float
+    step: float
+
+    @property
+    def points(self) -> Array:
+        """Their values, (POINTS,)."""
+        return self.low + self.step * np.arange(POINTS, dtype=float)
+
+
+def lattice(slots: Sequence[Slot], n_yt: int) -> Lattice:
+    """The finest lattice that holds the sum of all slots, n_yt masks a level."""
     low = n_yt * total([x for slot in slots for x in slot.low])
     width = n_yt * total([x for slot in slots for x in slot.high]) - low
-    masks = n_yt * sum(len(slot.low) for slot in slots)
     # Splitting reaches one point further per mask than the atoms do.
-    step = width / (POINTS - 1 - masks) if width else 1.0
+    return Lattice(low, width / (POINTS - 1 - _masks(slots, n_yt)))
+
+
+def _masks(slots: Sequence[Slot], n_yt: int) -> int:
+    return n_yt * sum(len(slot.low) for slot in slots)
+
+
+def _on_lattice(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
+    grid = lattice(slots, n_yt)
+    if not grid.step:  # every draw adds the same
+        return np.ones(1), np.array([grid.low]), 0.0
     transform = np.ones(POINTS // 2 + 1, complex)
     for slot, times in Counter(slots).items():
-        transform *= _transform(slot, n_yt, step) ** times
+        transform *= _transform(slot, n_yt, grid.step) ** times
     prob: Array = np.maximum(np.fft.irfft(transform, POINTS), 0.0)
-    value: Array = low + step * np.arange(POINTS, dtype=float)
     prob /= total(prob)
-    return prob, value, masks * step**2 / 4
+    return prob, grid.points, _masks(slots, n_yt) * grid.step**2 / 4
 
 
 def _transform(slot: Slot, n_yt: int, step: float) -> NDArray[np.complex128]:
     """Of the law of a block's sum on the lattice."""
     if len(slot.low) == n_yt == 1:  # a mixture of atoms needs one transform, however many outcomes it has
         return np.fft.rfft(sum(p * _mass(o[0], slot.low[0], step) for p, o in zip(slot.prob, slot.terms, strict=True)))
-    out = np.zeros(POINTS // 2 + 1, complex)
-    for prob, outcome in zip(slot.prob, slot.terms, strict=True):
-        each = [np.fft.rfft(_mass(t, low, step)) ** n_yt for t, low in zip(outcome, slot.low, strict=True)]
-        out += prob * np.prod(each, axis=0)
-    return out
+    return np.asarray(slot.prob @ outcome_transforms(slot, n_yt, step))
+
+
+def outcome_transforms(slot: Slot, n_yt: int, step: float) -> NDArray[np.complex128]:
+    """Of the law of a block's sum on the lattice, given each of its outcomes, (Q, POINTS // 2 + 1)."""
+    found = []
+    for outcome in slot.terms:
+        each = [np.fft.rfft(_mass(t, low, step)) for t, low in zip(outcome, slot.low, strict=True)]
+        found.append(math.prod([t for t in each for _ in range(n_yt)]))
+    return np.array(found)
 
 
 def _mass(terms: Terms, low: float, step: float) -> Array:
     """Law of one mask's addend, moved to a lattice of ``step`` from ``low``: neighbours share each atom, mean kept."""
     mass = np.zeros(POINTS)
     for prob, values in terms:
-        place = (values - low) / step
+        place = (values - low) / step if step else np.zeros(len(values))
         below = np.floor(place).astype(int)
         above = place - below
         split = np.bincount(below, 1 - above, POINTS) + np.bincount(below + 1, above, POINTS)

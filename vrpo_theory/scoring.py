@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vrpo_theory import batching, elbo, exact, sampling
+from vrpo_theory import batching, elbo, exact, preference, sampling
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs import DESIGNS, Design
 from vrpo_theory.designs.iid import IidCount
@@ -20,13 +20,17 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sampler:
-    """How a score is sampled: design, weights, budget, sharing, and how many independent estimates are averaged."""
+    """How a score is sampled: design, weights, budget, sharing, and how many independent estimates are averaged.
+
+    ``chosen`` says that somebody asked for it: ``auto`` then samples every pair.
+    """
 
     design: Design = field(default_factory=IidCount)
     weighting: Weighting = PLAIN
     budget: Budget = field(default_factory=Budget)
     coupling: Coupling = field(default_factory=Coupling)
     groups: int = 1
+    chosen: bool = True
 
     def document(self) -> dict[str, Any]:
         """As JSON; design and weighting as `sampler` reads them."""
@@ -40,12 +44,31 @@ class Sampler:
         }
 
 
-def sampler(design: str, weighting: str, budget: Budget, coupling: Coupling, groups: int) -> Sampler:
-    """A sampler from text; InputError for what does not exist, or does not go together."""
+DEFAULT = Sampler(chosen=False)
+"""VRPO's, for whoever asks for none."""
+
+
+def sampler(
+    coupling: Coupling,
+    design: str | None = None,
+    weighting: str | None = None,
+    n_t: int | None = None,
+    n_yt: int | None = None,
+    groups: int | None = None,
+) -> Sampler:
+    """A sampler from what a person typed, VRPO's where nothing; InputError for what does not exist or go together."""
+    asked = (design, weighting, n_t, n_yt, groups)
     try:
-        found = Sampler(DESIGNS.build(design), WEIGHTINGS.build(weighting), budget, coupling, groups)
+        found = Sampler(
+            DESIGNS.build(design or "iid_count"),
+            WEIGHTINGS.build(weighting or "plain"),
+            Budget(n_t or Budget().n_t, n_yt or Budget().n_yt),
+            coupling,
+            groups or 1,
+            chosen=any(option is not None for option in asked),
+        )
         found.weighting.check(found.design)
-        found.design.admit(budget)
+        found.design.admit(found.budget)
     except ValueError as error:
         raise InputError(str(error)) from None
     return found
@@ -66,18 +89,28 @@ def score_pairs(
     Parameters
     ----------
     method : {"auto", "exact", "mc"}
-        ``auto`` enumerates pairs of responses of up to 12 tokens and samples the others.
+        ``auto`` samples where a sampler is given; else it enumerates the pairs that `exact.within` says are worth it,
+        of up to 12 tokens a response, and samples the others.
     sampler : Sampler
         VRPO's by default: iid counts, n_t = 8, n_yt = 1, shared. Exact scores take the sharing alone from it, for the
         variance components of iid counts.
+
+    Returns
+    -------
+    list of dict
+        ``stderr`` is None where the score is exact, or where the draws cannot tell it, and ``note`` then says why; it
+        is 0 where every draw gives the same, as masks of an answer of one token do. ``df``: its degrees of freedom.
 
     Raises
     ------
     InputError
         If ``method`` is exact and a response is too long to enumerate.
+    ValueError
+        If ``beta`` is negative or not finite.
     """
-    by = sampler or Sampler()
-    enumerable = [enumerates(case, method) for case in cases]
+    preference.require_beta(beta)
+    by = sampler or DEFAULT
+    enumerable = [enumerates(case, method, by) for case in cases]
     full = [case for case, e in zip(cases, enumerable, strict=True) if e]
     rest = [case for case, e in zip(cases, enumerable, strict=True) if not e]
     tables = exact.tabulate(full, batch_tokens=batch_tokens, progress=progress)
@@ -92,14 +125,30 @@ def score_pairs(
 
 def forward_passes(cases: Sequence[Case], method: str, sampler: Sampler) -> int:
     """How many sequences `score_pairs` evaluates, for a progress bar."""
-    full = [case for case in cases if enumerates(case, method)]
-    sampled = len(ROLES) * len(SIDES) * sampler.budget.n * sampler.groups * (len(cases) - len(full))
-    return exact.mask_count(full) + sampled
+    full = [case for case in cases if enumerates(case, method, sampler)]
+    return exact.mask_count(full) + _sampled_passes(len(cases) - len(full), sampler)
 
 
-def enumerates(case: Case, method: str) -> bool:
+def _sampled_passes(pairs: int, sampler: Sampler) -> int:
+    return len(ROLES) * len(SIDES) * sampler.budget.n * sampler.groups * pairs
+
+
+def enumerates(case: Case, method: str, sampler: Sampler) -> bool:
     """Whether a pair is scored exactly."""
-    return method == "exact" or (method == "auto" and exact.within(case))
+    return method == "exact" or (method == "auto" and not sampler.chosen and exact.within(case))
+
+
+def choice(cases: Sequence[Case], sampler: Sampler) -> str:
+    """What ``auto`` does without a budget, and what it costs, in one line."""
+    full = [case for case in cases if enumerates(case, "auto", sampler)]
+    rest, n_t = len(cases) - len(full), sampler.budget.n_t
+    parts = [f"exact: {len(full)} of {len(cases)} pairs, {exact.cost(full)}"] if full else []
+    if rest:
+        passes = _sampled_passes(rest, sampler)
+        parts.append(f"sampled: {rest} of {len(cases)} pairs at n_t = {n_t}, {passes:,} forward passes")
+    if full:
+        parts.append(f"--n-t {n_t} samples all, {_sampled_passes(len(cases), sampler):,} forward passes")
+    return "; ".join(parts)
 
 
 def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
@@ -113,8 +162,10 @@ def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
         "margin": margin,
         "score": beta * margin,
         "stderr": None,
+        "df": None,
         "v_time": moments.v_time,
         "v_mask": moments.v_mask,
+        "note": "",
     }
 
 
@@ -127,8 +178,10 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
         "margin": estimate.margin.value,
         "score": estimate.score.value,
         "stderr": estimate.score.stderr,
+        "df": estimate.score.df,
         "v_time": estimate.moments.v_time,
         "v_mask": estimate.moments.v_mask,
+        "note": estimate.score.note,
     }
 
 

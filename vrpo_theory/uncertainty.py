@@ -67,16 +67,21 @@ def clear_of(estimate: Estimate, point: float, sigmas: float) -> bool:
     return abs(estimate.value - point) > reach * estimate.stderr
 
 
+def error_digits(df: float | None) -> int:
+    """Digits that an error is worth: two where its degrees of freedom tell it to a tenth, else one."""
+    return 2 if df is not None and df >= SURE else 1
+
+
 def with_error(value: float | None, stderr: float | None, df: float | None = None) -> str:
     """0.0247(7) is 0.0247 with a standard error of 0.0007; exact numbers have none.
 
-    The error has two digits where its degrees of freedom tell it to a tenth, else one; the value ends where it does.
+    The error has `error_digits`, and the value ends where it does.
     """
     if value is None:
         return "-"
     if not stderr:
         return f"{value:.3g}"
-    digits = 2 if df is not None and df >= SURE else 1
+    digits = error_digits(df)
     if max(abs(value), stderr) < TINY:
         power = math.floor(math.log10(max(abs(value), stderr)))
         return f"{with_error(value / 10.0**power, stderr / 10.0**power, df)}e{power}"

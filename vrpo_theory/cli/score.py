@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections import Counter
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import typer
 
 from vrpo_theory.cli._shared import print_json
-from vrpo_theory.console import exit_codes, show, show_table
+from vrpo_theory.console import exit_codes, say, show, show_table
 from vrpo_theory.options import (
     Adapter,
     BatchTokens,
@@ -27,6 +29,7 @@ from vrpo_theory.options import (
     Store,
     Truncate,
 )
+from vrpo_theory.uncertainty import error_digits, with_error
 
 
 def score(
@@ -34,14 +37,21 @@ def score(
     reference: Reference,
     pairs: Pairs,
     method: Annotated[
-        Literal["auto", "exact", "mc"], typer.Option(help="auto: exact for responses of up to 12 tokens")
+        Literal["auto", "exact", "mc"],
+        typer.Option(help="auto: mc with any option of the budget; else exact for responses of up to 12 tokens"),
     ] = "auto",
-    n_t: Annotated[int, typer.Option(min=1, help="timesteps per response")] = 8,
-    n_yt: Annotated[int, typer.Option(min=1, help="masks per timestep")] = 1,
+    n_t: Annotated[int | None, typer.Option(min=1, help="budget: timesteps per response  [default: 8]")] = None,
+    n_yt: Annotated[int | None, typer.Option(min=1, help="budget: masks per timestep  [default: 1]")] = None,
     shared: Annotated[bool, typer.Option(help="policy and reference see the same masks")] = True,
-    design: Annotated[str, typer.Option(help="design of the masks, for example power_strata(power=2.0)")] = "iid_count",
-    weighting: Annotated[str, typer.Option(help="weights of the masks, for example two_way(rho=1.0)")] = "plain",
-    groups: Annotated[int, typer.Option(min=1, help="independent estimates that are averaged")] = 1,
+    design: Annotated[
+        str | None, typer.Option(help="budget: design of the masks, as power_strata(power=2.0)  [default: iid_count]")
+    ] = None,
+    weighting: Annotated[
+        str | None, typer.Option(help="budget: weights of the masks, as two_way(rho=1.0)  [default: plain]")
+    ] = None,
+    groups: Annotated[
+        int | None, typer.Option(min=1, help="budget: independent estimates that are averaged  [default: 1]")
+    ] = None,
     beta: Beta = 0.2,
     seed: Seed = 0,
     limit: Limit = None,
@@ -66,13 +76,15 @@ def score(
 
         from vrpo_theory import inputs, scoring
         from vrpo_theory.couplings import Coupling
+        from vrpo_theory.errors import InputError
         from vrpo_theory.inputs import Sources
         from vrpo_theory.recording import opened
         from vrpo_theory.reproduce import Context
         from vrpo_theory.reproduce._provenance import provenance, record_fields
-        from vrpo_theory.types import Budget
 
-        sampler = scoring.sampler(design, weighting, Budget(n_t, n_yt), Coupling(shared), groups)
+        sampler = scoring.sampler(Coupling(shared), design, weighting, n_t, n_yt, groups)
+        if method == "exact" and sampler.chosen:
+            raise InputError("--method exact evaluates every mask and has no budget: drop --n-t and the like, or exact")
         options = {"device": device, "dtype": dtype, "device_map": device_map}
         sources = Sources(
             policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
@@ -85,6 +97,8 @@ def score(
             scale="real",
         )  # fmt: skip
         with opened(sources, store, lambda cases: record_fields(context, sources, cases)) as cases:
+            if method == "auto" and not sampler.chosen:
+                say(scoring.choice(cases, sampler))
             total = scoring.forward_passes(cases, method, sampler)
             with tqdm(total=total, desc="forward passes", leave=False, disable=None) as bar:
                 documents = scoring.score_pairs(
@@ -99,11 +113,23 @@ def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
     if as_json:
         print_json({"pairs": documents, "provenance": origin})
         return
-    columns = ("id", "method", "margin", "score", "stderr", "v_time", "v_mask")
-    rows = [[_text(document[name]) for name in columns] for document in documents]
-    legend = "margin in nats; score = beta x margin; stderr: of the score; v_time, v_mask: nats^2"
+    columns = ("id", "method", "margin", "score", "stderr", "df", "v_time", "v_mask")
+    rows = [[_text(name, document) for name in columns] for document in documents]
+    legend = "margin in nats; score = beta x margin, 0.25(3): with a standard error of 0.03 (95% interval: times "
+    legend += "Student's t of df degrees of freedom); v_time, v_mask: nats^2"
     show_table(columns, rows, title=legend, left={columns.index("method")})
+    reasons = Counter(document["note"] for document in documents if document["note"])
+    for reason, count in reasons.items():
+        print(f"{count} of {len(documents)} pairs: {reason}")
 
 
-def _text(value: object) -> str:
-    return "-" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+def _text(name: str, document: Mapping[str, Any]) -> str:
+    """A number as far as it is known: exact ones to six digits, estimated ones as their error allows."""
+    value = document[name]
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    if name == "score" and document["stderr"]:
+        return with_error(value, document["stderr"], document["df"])
+    known = 6 if document["method"] == "exact" else 3
+    digits = {"stderr": error_digits(document["df"]), "df": 2}.get(name, known)
+    return f"{value:.{digits}g}"

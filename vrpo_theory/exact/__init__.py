@@ -1,6 +1,6 @@
 """Exact engines: every mask enumerated, so that nothing is estimated (layer 3)."""
 
-from vrpo_theory.exact.cases import mask_count, profiles, tabulate, true_margin, within
+from vrpo_theory.exact.cases import cost, mask_count, profiles, tabulate, true_margin, within
 from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks
 from vrpo_theory.exact.gaps import gap_profile
 from vrpo_theory.exact.gradients import GradientMoments, elbo_gradient_moments, score_gradient_moments
@@ -28,6 +28,7 @@ __all__ = [
     "ScoreLaw",
     "contrast_moments",
     "convolves",
+    "cost",
     "elbo_gradient_moments",
     "enumerate_masks",
     "estimator_law",

@@ -9,13 +9,13 @@ from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks
 from vrpo_theory.exact.profiles import profile
 from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
 
-AUTO_LENGTH = 12
-"""Longest response that is enumerated without being asked to."""
+AUTO_MASKS = 512 * 8
+"""Masks per response and model that are worth an exact value unasked: 512 times VRPO's budget of 8, or 12 tokens."""
 
 
-def within(case: Case, length: int = AUTO_LENGTH) -> bool:
-    """Whether both responses have at most ``length`` tokens."""
-    return max(case.pair.chosen.length, case.pair.rejected.length) <= length
+def within(case: Case, masks: int = AUTO_MASKS) -> bool:
+    """Whether each response of the pair has at most so many masks, 2^L of L tokens; the rule of ``auto``."""
+    return 2 ** max(case.pair.chosen.length, case.pair.rejected.length) <= masks
 
 
 def tabulate(
@@ -46,8 +46,14 @@ def _same_models(cases: Sequence[Case]) -> list[list[Case]]:
 
 
 def mask_count(cases: Sequence[Case]) -> int:
-    """Forward passes that `tabulate` needs if no response is repeated, for a progress bar."""
+    """Forward passes that `tabulate` needs if no response is repeated."""
     return sum(len(ROLES) * (2 ** case.pair.side(side).length - 1) for case in cases for side in SIDES)
+
+
+def cost(cases: Sequence[Case]) -> str:
+    """What enumeration costs, in words."""
+    most = max(2 ** case.pair.side(side).length - 1 for case in cases for side in SIDES)
+    return f"up to {most:,} masks per response and model, {mask_count(cases):,} forward passes in all"
 
 
 def profiles(tabulated: Case) -> dict[Side, Profile]:

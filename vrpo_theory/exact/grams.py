@@ -94,7 +94,7 @@ def gradient_grams(
     FloatingPointError
         If a gradient is not finite.
     """
-    if not within(case, GRAM_LENGTH):
+    if not within(case, 2**GRAM_LENGTH):
         longest = max(case.pair.side(side).length for side in SIDES)
         raise InputError(f"gradients of every mask stop at {GRAM_LENGTH} tokens, got {longest}: use --method mc")
     groups = [{id(p) for p in select_parameters(case.policy, name)} for name in parameters]

@@ -83,7 +83,9 @@ class LossMoments:
 
 def loss_moments(law: ScoreLaw, score: float) -> LossMoments:
     """Moments of -log sigmoid(s_hat) about the loss of the true score."""
-    gain = log_sigmoid(score) - log_sigmoid(law.value)
+    shift = law.value - score
+    value = np.where(np.abs(shift) <= 1e-14 * abs(score), score, law.value)  # sums of the same numbers, rounded
+    gain = log_sigmoid(score) - log_sigmoid(value)
     bias = total(law.prob * gain)
     variance = total(law.prob * (gain - bias) ** 2)
     return LossMoments(bias, total(law.prob * np.abs(gain)), variance, law.jitter / 8)

@@ -127,7 +127,7 @@ def _gradient(
         sampling.draw_gradient_pool(case, pool, parameters=parameters, seed=seed)
         for case, pool in zip(cases, pools, strict=True)
     ]
-    return total([p.loss_gradient_variance(budget, Coupling(), beta, seed=seed) for p in found]) / len(found)
+    return total([p.loss_gradient_variance(budget, Coupling(), beta, seed=seed).value for p in found]) / len(found)
 
 
 def _least(planner: Planner, stderr: float | None, bias: float | None) -> float:

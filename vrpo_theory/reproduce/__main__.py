@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,7 +52,8 @@ def reproduce(
     reference: MaybeReference = None,
     pairs: MaybePairs = None,
     method: Annotated[
-        Literal["auto", "exact", "mc"], typer.Option(help="auto: exact for responses of up to 12 tokens")
+        Literal["auto", "exact", "mc"],
+        typer.Option(help="auto: exact for responses of up to 12 tokens; on checkpoints, mc with --pool or --repeats"),
     ] = "auto",
     limit: Limit = None,
     truncate: Truncate = False,
@@ -74,7 +76,9 @@ def reproduce(
         Literal["auto", "pooled", "paper", "both"],
         typer.Option(help="how the ablation is sampled; auto: paper on toys, pooled on checkpoints"),
     ] = "auto",
-    pool: Annotated[str, typer.Option(help="timesteps per response and masks per timestep of a pool")] = "12,4",
+    pool: Annotated[
+        str | None, typer.Option(help="timesteps per response and masks per timestep of a pool  [default: 12,4]")
+    ] = None,
     repeats: Annotated[int | None, typer.Option(min=3, help="independent repeats per number")] = None,
     store: Store = None,
     from_store: Annotated[
@@ -100,9 +104,11 @@ def reproduce(
         options |= {"gradient_checkpointing": True} if checkpointing else {}
         context = Context(
             seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
-            gradient=gradient, protocol=protocol, pool=_pool(pool), repeats=repeats,
+            gradient=gradient, protocol=protocol, pool=_pool(pool or "12,4"), repeats=repeats,
             progress=_ranks.rank() == 0,
         )  # fmt: skip
+        if method == "auto" and (policy or from_store) and (pool or repeats):  # a budget was asked for
+            context = replace(context, method="mc")
         sources = Sources(
             policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
         )  # fmt: skip

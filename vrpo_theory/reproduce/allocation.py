@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._enumerated import enumerable, tabulated
 from vrpo_theory.reproduce._series import lines, models
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
-from vrpo_theory.types import Budget, Case, Estimate
+from vrpo_theory.types import ROLES, SIDES, Budget, Case, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUDGETS = (4, 16)
+Variance = Callable[[Budget, Coupling], list[Estimate]]
+"""Of the score, pair by pair."""
 
 
 def splits(n: int) -> list[Budget]:
@@ -27,31 +30,50 @@ def splits(n: int) -> list[Budget]:
 
 
 def compute(context: Context) -> list[Cell]:
-    """Exact variances of the score, and their ratios to VRPO's choice: n_yt = 1, shared."""
+    """Variances of the score, exact or from a pool, and their ratios to VRPO's choice: n_yt = 1, shared."""
     return [cell for model, cases in context.cases.items() for cell in _cells(model, cases, context)]
 
 
 def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
-    from vrpo_theory import exact
-
-    with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
-    profiles = [exact.profiles(answer) for answer in answers]
-    design, cells = DESIGNS["iid_count"](), []
+    variance, method = (_exact if enumerable(cases, context) else _pooled)(model, cases, context)
+    cells = []
     for n in BUDGETS:
-        values = {
-            (budget, shared): [
-                Estimate(context.beta**2 * exact.margin_variance(p, design, budget, Coupling(shared))) for p in profiles
-            ]
-            for shared in (True, False)
-            for budget in splits(n)
-        }
+        values = {(b, shared): variance(b, Coupling(shared)) for shared in (True, False) for b in splits(n)}
         base = values[Budget(n, 1), True]
         for (budget, shared), estimates in values.items():
             column = {"model": model, "n": n, "n_t": budget.n_t, "n_yt": budget.n_yt, "shared": shared}
-            cells.append(Cell("var_score", column, **over_pairs(estimates, context.seed), unit="nats^2"))
-            cells.append(Cell("var_score_ratio", column, **ratio_of_means(estimates, base, context.seed)))
+            cell = partial(Cell, column=column, method=method)
+            cells.append(cell("var_score", **over_pairs(estimates, context.seed), unit="nats^2"))
+            cells.append(cell("var_score_ratio", **ratio_of_means(estimates, base, context.seed)))
     return cells
+
+
+def _exact(model: str, cases: Sequence[Case], context: Context) -> tuple[Variance, str]:
+    from vrpo_theory import exact
+
+    profiles = [exact.profiles(answer) for answer in tabulated(model, cases, context)]
+    design, factor = DESIGNS["iid_count"](), context.beta**2
+
+    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
+        return [Estimate(factor * exact.margin_variance(p, design, budget, coupling)) for p in profiles]
+
+    return variance, "exact"
+
+
+def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Variance, str]:
+    """Of long responses: every split from one pool of evaluations a pair."""
+    from vrpo_theory import sampling
+
+    pool = Budget(*context.pool)
+    with context.bar(model, len(ROLES) * len(SIDES) * pool.n * len(cases)) as progress:
+        pools = sampling.draw_pools(
+            cases, pool, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
+        )
+
+    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
+        return [p.score_variance(budget, coupling, context.beta) for p in pools]
+
+    return variance, "pooled"
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:

@@ -11,6 +11,7 @@ import numpy as np
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs import DESIGNS, Design
+from vrpo_theory.reproduce._enumerated import tabulated
 from vrpo_theory.reproduce._series import lines
 from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce._toys import toys
@@ -65,8 +66,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
     """Variance of the score, its ratio to the count form's, and the bias that the floor brings."""
     from vrpo_theory import exact
 
-    with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
+    answers = tabulated(model, cases, context)
     profiles, margins = [exact.profiles(a) for a in answers], [exact.true_margin(a) for a in answers]
     base: list[Estimate] = []
     for form, design in _designs():

@@ -11,6 +11,7 @@ from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.numerics import total
 from vrpo_theory.preference import loss
+from vrpo_theory.reproduce._enumerated import tabulated
 from vrpo_theory.reproduce._paper import tables
 from vrpo_theory.reproduce._report import column_label
 from vrpo_theory.reproduce._series import models
@@ -82,10 +83,7 @@ def compute(context: Context) -> list[Cell]:
 
 
 def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell]:
-    from vrpo_theory import exact
-
-    with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
+    answers = tabulated(model, cases, context)
     found = [compare(answer, context.beta) for answer in context.track(answers, "score laws")]
     yield from _means(model, found, context.seed)
     for comparison in found:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce._enumerated import tabulated
 from vrpo_theory.reproduce._series import lines, models
 from vrpo_theory.reproduce._summary import over_pairs
 from vrpo_theory.reproduce._toys import toys
@@ -41,8 +42,7 @@ def compute(context: Context) -> list[Cell]:
 def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell]:
     from vrpo_theory import exact
 
-    with context.bar(model, exact.mask_count(cases)) as progress:
-        answers = exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
+    answers = tabulated(model, cases, context)
     yield from _linear(model, answers, context)
     laws = [exact.log_ratio(answer, "chosen", Coupling()) for answer in answers]
     for n in BUDGETS:

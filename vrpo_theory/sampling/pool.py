@@ -10,15 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo, preference
-from vrpo_theory.convolution import Slot, convolve
+from vrpo_theory.convolution import Slot
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.numerics import total
+from vrpo_theory.numerics import jackknife, sample_variance, total
+from vrpo_theory.sampling._pool_laws import left_out_means
 from vrpo_theory.sampling.scores import nested_moments
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Moments, Side, combine
@@ -58,45 +60,69 @@ class Pool:
         return combine([self._contrast(c) for c in coupling.contrasts])
 
     def score_variance(self, budget: Budget, coupling: Coupling, beta: float) -> Estimate:
-        """beta^2 (V_t/n_t + V_yt/n), unbiased; its error by leaving timesteps out, sides apart."""
-        spread = total([self._jackknife(c, budget) for c in coupling.contrasts])
-        value = beta**2 * lemma5.variance(self.moments(coupling), budget)
-        return Estimate(value, beta**2 * math.sqrt(spread))
+        """beta^2 (V_t/n_t + V_yt/n), unbiased; its error by leaving timesteps out, those of each side in turn."""
+        value = lemma5.variance(self.moments(coupling), budget)
+        left = np.full((len(self.terms), self.budget.n_t), value)
+        for row, side in zip(left, self.terms, strict=True):
+            for contrast in (c for c in coupling.contrasts if c.side == side):
+                whole, rest = self._contrast(contrast), _left_out(self.values(contrast))
+                row += [lemma5.variance(part, budget) - lemma5.variance(whole, budget) for part in rest]
+        return jackknife(beta**2 * value, beta**2 * left)
 
-    def losses(self, budget: Budget, coupling: Coupling, beta: float) -> tuple[float, float]:
+    def losses(self, budget: Budget, coupling: Coupling, beta: float) -> tuple[Estimate, Estimate]:
         """Bias and variance of the plug-in loss, about the loss of the pool's own score, in nats and nats squared.
 
         Under the pool's law: timesteps, and masks at them, drawn from the pool with replacement. That law's variance of
         the score is a little less than the unbiased one; both results are scaled by the ratio, as both are
-        proportional to it to first order (ours).
+        proportional to it to first order (ours). Errors by leaving timesteps out.
         """
-        slots = [slot for c in coupling.contrasts for slot in self._slots(c, budget, beta)]
-        prob, value, _ = convolve(slots, budget.n_yt)
-        centre = total(prob * value)
-        gain = preference.loss(value) - preference.loss(centre)
-        bias = total(prob * gain)
-        scale = self.score_variance(budget, coupling, beta).value / max(total(prob * (value - centre) ** 2), 1e-300)
-        return scale * bias, scale * total(prob * (gain - bias) ** 2)
+        by_side = [[self.slot(c, budget, beta) for c in coupling.contrasts if c.side == side] for side in self.terms]
+        centre = beta * self.margin
 
-    def _slots(self, contrast: Contrast, budget: Budget, beta: float) -> list[Slot]:
+        def basis(score: Array) -> Array:
+            gain, shift = preference.loss(score) - preference.loss(centre), score - centre
+            return np.array([gain, gain**2, shift, shift**2])
+
+        whole, left = left_out_means(by_side, budget, basis)
+        score = self.score_variance(budget, coupling, beta)
+        found = _bias_and_variance(whole, score.value, centre)
+        parts = _bias_and_variance(left, score.left_out, centre)
+        bias, variance = (jackknife(float(value), rest) for value, rest in zip(found, parts, strict=True))
+        return bias, variance
+
+    def slot(self, contrast: Contrast, budget: Budget, beta: float) -> Slot:
+        """One timestep of a contrast as a share of the score: any of the pool's, and any of its masks."""
         values = beta / budget.n * self.values(contrast)
-        slot = Slot(np.full(len(values), 1 / len(values)), [[[(1.0, row)]] for row in values])
-        return [slot] * budget.n_t
+        return Slot(np.full(len(values), 1 / len(values)), [[[(1.0, row)]] for row in values])
 
-    def _contrast(self, contrast: Contrast, keep: NDArray[np.bool_] | None = None) -> Moments:
+    def _contrast(self, contrast: Contrast) -> Moments:
         values = self.values(contrast)
-        values = values if keep is None else values[keep]
         return nested_moments(values.ravel() / values.size, Budget(*values.shape))
 
     def values(self, contrast: Contrast) -> Array:
         """Each mask's term of the margin, (T, K)."""
         return self.terms[contrast.side] @ np.array(contrast.coefficients)
 
-    def _jackknife(self, contrast: Contrast, budget: Budget) -> float:
-        """Variance of one contrast's part."""
-        steps = self.budget.n_t
-        left = [lemma5.variance(self._contrast(contrast, np.arange(steps) != t), budget) for t in range(steps)]
-        return (steps - 1) / steps * float(np.sum((np.array(left) - np.mean(left)) ** 2))
+
+def _left_out(values: Array) -> list[Moments]:
+    """Components without each timestep of terms (T, K), as `nested_moments` of the others."""
+    steps, masks = values.shape
+    within = sample_variance(values, axis=1)
+    mean = values.mean(1)
+    squares = (mean - mean.mean()) ** 2 * (np.ptp(mean) > 0)
+    v_mask = (within.sum() - within) / (steps - 1)
+    # Leaving row t out lowers the sum of squares by T/(T - 1) of its own.
+    between = (squares.sum() - squares * steps / (steps - 1)) / (steps - 2)
+    return [Moments(math.nan, b - w / masks, w) for b, w in zip(between.tolist(), v_mask.tolist(), strict=True)]
+
+
+def _bias_and_variance(means: Array, variance: Any, centre: float) -> tuple[Array, Array]:
+    """Of the loss, from the means of its gain over the centre's and of the score's shift, scaled to a variance."""
+    gain, gain_square, shift, shift_square = np.moveaxis(means, -1, 0)
+    bias = gain - (preference.loss(centre + shift) - preference.loss(centre))
+    own = shift_square - shift**2
+    scale = np.divide(variance, own, out=np.zeros_like(own), where=own > 0)
+    return scale * bias, scale * (gain_square - gain**2)
 
 
 def _sign(side: Side, coefficients: tuple[float, float]) -> Array:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, functionals
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.numerics import sigmoid, total
+from vrpo_theory.numerics import jackknife, sigmoid, total
 from vrpo_theory.parameters import differentiating, select_parameters
 from vrpo_theory.randomness import Address
 from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
-from vrpo_theory.types import SIDES, Budget, Case, Side
+from vrpo_theory.types import SIDES, Budget, Case, Estimate, Side
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
@@ -77,35 +78,85 @@ class GradientPool:
 
     def loss_gradient_variance(
         self, budget: Budget, coupling: Coupling, beta: float, *, seed: int, estimator: str = "plug-in"
-    ) -> float:
+    ) -> Estimate:
         """tr V of the plug-in or leave-one-out gradient of the loss, over draws from the pool.
 
-        Scaled, as `Pool.losses`, by the ratio of the unbiased variance of grad s_hat to the pool's own.
+        Scaled, as `Pool.losses`, by the ratio of the unbiased variance of grad s_hat to the pool's own. Its error by
+        leaving timesteps out: a draw of one that is left out becomes a draw of another, the rest stay.
         """
-        rows = [self._draw(budget, coupling, beta, estimator, seed, repeat) for repeat in range(DRAWS)]
-        spread = np.array(rows) - np.mean(rows, axis=0)
-        own = beta**2 * total([_own_variance(values, budget) for values in self.sketches.values()])
-        scale = self.score_gradient_variance(budget, beta) / max(own, 1e-300)
-        return scale * float(np.sum(spread**2)) / (DRAWS - 1)
+        picks = [self._picked(budget, seed, k) for k in range(len(coupling.contrasts))]
+        gram = self._gram
 
-    def _draw(self, budget: Budget, coupling: Coupling, beta: float, estimator: str, seed: int, repeat: int) -> Array:
-        """The gradient of one estimate that is put together from the pool, (size,)."""
-        score, gradient = np.zeros(budget.n_t), 0.0
-        for k, contrast in enumerate(coupling.contrasts):
-            steps, masks = self._picked(budget, seed, repeat, k)
-            score = score + beta * self.pool.values(contrast)[steps, masks].mean(1)
+        def value(side: Side | None = None, step: int = -1) -> float:
+            moved = [p.without(step) if c.side == side else p for p, c in zip(picks, coupling.contrasts, strict=True)]
+            rows = self._coefficients(moved, budget, coupling, beta, estimator)
+            spread = rows - rows.mean(0)
+            return self._scale(budget, side, step) * float(np.sum(spread @ gram * spread)) / (DRAWS - 1)
+
+        steps = range(self.pool.budget.n_t)
+        return jackknife(value(), [[value(side, t) for t in steps] for side in self.sketches])
+
+    @cached_property
+    def _gram(self) -> Array:
+        """Inner products of all sketches, chosen then rejected, masks in order of their timesteps."""
+        rows = np.concatenate([self.sketches[side].reshape(-1, self.sketches[side].shape[-1]) for side in SIDES])
+        return rows @ rows.T
+
+    def _scale(self, budget: Budget, side: Side | None, step: int) -> float:
+        """The unbiased variance of grad s_hat over the pool's own, without a timestep of one side."""
+        kept = [np.delete(v, step, axis=0) if s == side else v for s, v in self.sketches.items()]
+        own = total([_own_variance(values, budget) for values in kept])
+        return total([_variance(values, budget) for values in kept]) / own if own > 0 else 0.0
+
+    def _coefficients(
+        self, picks: Sequence[_Picks], budget: Budget, coupling: Coupling, beta: float, estimator: str
+    ) -> Array:
+        """How much of each mask's gradient is in the gradient of each estimate, (DRAWS, masks of both sides)."""
+        terms = [self.pool.values(c)[p.step, p.mask].mean(2) for c, p in zip(coupling.contrasts, picks, strict=True)]
+        scores = beta * np.sum(terms, axis=0)
+        slopes = np.array([functionals.slopes(estimator, lambda x: -sigmoid(-x), score) for score in scores])
+        width = self.pool.budget.n
+        out = np.zeros((DRAWS, width * len(SIDES)))
+        for contrast, pick in zip(coupling.contrasts, picks, strict=True):
             sign = contrast.coefficient("policy")
             if sign:
-                gradient = gradient + beta * sign * self.sketches[contrast.side][steps, masks].mean(1)
-        slopes = functionals.slopes(estimator, lambda x: -sigmoid(-x), score)
-        return slopes @ gradient / budget.n_t
+                place = SIDES.index(contrast.side) * width + pick.step * self.pool.budget.n_yt + pick.mask
+                share = beta * sign / budget.n * np.broadcast_to(slopes[:, :, None], place.shape)
+                np.add.at(out, (np.arange(DRAWS)[:, None, None], place), share)
+        return out
 
-    def _picked(self, budget: Budget, seed: int, repeat: int, contrast: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Timesteps (n_t, 1) and masks (n_t, n_yt) of one contrast."""
-        steps, masks = self.pool.budget.n_t, self.pool.budget.n_yt
-        stream = Address(seed, f"pool {contrast}", budget.n_t, budget.n_yt, b"", repeat).uniforms()
-        step = np.floor(stream.level(budget.n_t, 1) * steps).astype(int)
-        return step, np.floor(stream.mask(budget.n_t, budget.n_yt) * masks).astype(int)
+    def _picked(self, budget: Budget, seed: int, contrast: int) -> _Picks:
+        """What `DRAWS` estimates take of the pool for one contrast."""
+        streams = [
+            Address(seed, f"pool {contrast}", budget.n_t, budget.n_yt, b"", repeat).uniforms()
+            for repeat in range(DRAWS)
+        ]
+        level = np.array([stream.level(budget.n_t, 1) for stream in streams])
+        mask = np.array([stream.mask(budget.n_t, budget.n_yt) for stream in streams])
+        return _Picks(
+            level * self.pool.budget.n_t, np.floor(mask * self.pool.budget.n_yt).astype(int), self.pool.budget.n_t
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Picks:
+    """Timesteps, (DRAWS, n_t, 1), as uniforms on [0, T), and masks, (DRAWS, n_t, n_yt), of a pool of T timesteps."""
+
+    place: Array
+    mask: NDArray[np.int64]
+    steps: int
+    left_out: int = -1
+
+    @property
+    def step(self) -> NDArray[np.int64]:
+        """The timesteps; the fraction of a uniform, itself uniform, chooses another for the one left out."""
+        step = np.floor(self.place).astype(int)
+        other = self.left_out + 1 + np.floor((self.place - step) * (self.steps - 1)).astype(int)
+        return np.where(step == self.left_out, other % self.steps, step)
+
+    def without(self, step: int) -> _Picks:
+        """The same draws from the other timesteps."""
+        return replace(self, left_out=step)
 
 
 def draw_gradient_pool(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vrpo_theory import exact
 from vrpo_theory.reproduce._ablation.enumerated import exact_rows
 from vrpo_theory.reproduce._ablation.pooled import pooled_rows
 from vrpo_theory.reproduce._ablation.precision import dtype_rows
 from vrpo_theory.reproduce._ablation.repeats import repeated_rows
 from vrpo_theory.reproduce._ablation.study import Configuration, Measured, Study
+from vrpo_theory.reproduce._enumerated import enumerable, tabulated
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.types import Case
 
@@ -31,7 +31,4 @@ def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context
 
 
 def _tabulated(cases: Sequence[Case], context: Context) -> list[Case] | None:
-    if context.method == "mc" or (context.method == "auto" and not all(map(exact.within, cases))):
-        return None
-    with context.bar("enumerating masks", exact.mask_count(cases)) as progress:
-        return exact.tabulate(cases, batch_tokens=context.batch_tokens, progress=progress)
+    return tabulated("enumerating masks", cases, context) if enumerable(cases, context) else None

@@ -9,8 +9,8 @@ from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.reproduce._ablation.study import NEEDS_TWO, Configuration, Measured, Study
 from vrpo_theory.types import ROLES, Case, Estimate
 
-GRADIENT_LENGTH = 8
-"""Longest response whose every mask is differentiated: 510 backward passes a pair."""
+GRADIENT_MASKS = 2**8
+"""Most masks of a response that are all differentiated: 510 backward passes a pair."""
 
 
 def exact_rows(study: Study) -> Iterator[Measured]:
@@ -20,7 +20,7 @@ def exact_rows(study: Study) -> Iterator[Measured]:
     if (
         study.context.scale == "toy"
         and study.context.gradient != "none"
-        and all(exact.within(case, GRADIENT_LENGTH) for case in study.cases)
+        and all(exact.within(case, GRADIENT_MASKS) for case in study.cases)
     ):
         yield from _gradients(study)
 

@@ -10,8 +10,8 @@ from vrpo_theory.types import ROLES, SIDES, Budget, Estimate
 
 GRADIENT_STEPS = 6
 """Timesteps of the pool whose masks are differentiated, one backward pass each."""
-FROM_LAW = "from the pool's own law, scaled to the unbiased variance of the score; no error of its own"
-SKETCHED = "by count sketches of the pool's gradients; no error of its own"
+FROM_LAW = "from the pool's own law, scaled to the unbiased variance of the score"
+SKETCHED = "by count sketches of the pool's gradients"
 
 
 def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]:
@@ -29,7 +29,7 @@ def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]
     yield Measured("var_score", "pooled", score, budget.n, predictions(known, "var_score"), note)
     found = {c: [p.losses(c.budget, c.coupling, context.beta) for p in pools] for c in columns}
     for k, row in enumerate(("bias_loss", "var_loss")):
-        values = {c: [Estimate(pair[k]) for pair in found[c]] for c in columns}
+        values = {c: [pair[k] for pair in found[c]] for c in columns}
         yield Measured(row, "pooled", values, budget.n, predictions(known, row), f"{note}; {FROM_LAW}")
     if context.gradient != "none":
         yield from _gradients(study, pools, known)
@@ -49,7 +49,7 @@ def _gradients(study: Study, pools: Sequence[sampling.Pool], known: Mapping[str,
                     variance = sketched.loss_gradient_variance(
                         c.budget, c.coupling, context.beta, seed=context.seed, estimator=estimator
                     )
-                    values[row][c].append(Estimate(variance))
+                    values[row][c].append(variance)
     n = steps * context.pool[1]
     for row in names:
         note = f"{study.note}; {SKETCHED}" + (f"; {NEEDS_TWO}" if row.endswith("loo") else "")
