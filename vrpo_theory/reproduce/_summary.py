@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -90,9 +91,10 @@ def _spread(samples: tuple[Array, ...], own: Array, statistic: Any, seed: int) -
 
 def _bootstrap(samples: tuple[Array, ...], statistic: Any, seed: int) -> tuple[float, float] | None:
     """Percentiles over resampled pairs; None if the statistic is undefined for some resamples."""
-    from scipy.stats import bootstrap
+    from scipy.stats import DegenerateDataWarning, bootstrap
 
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DegenerateDataWarning)
         result = bootstrap(
             samples, statistic, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
             rng=np.random.default_rng(seed),
