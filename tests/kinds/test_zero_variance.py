@@ -1,4 +1,4 @@
-"""No variance to speak of: answers of one token, equal models, beta 0, one pair. Every ratio is a number or says why not.
+"""No variance: answers of one token, equal models, beta 0, one pair. Every ratio is a number, or null with its reason.
 
 As in https://github.com/EleutherAI/lm-evaluation-harness/issues/1672 and
 https://github.com/huggingface/trl/issues/1627.
