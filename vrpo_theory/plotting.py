@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
@@ -70,6 +71,8 @@ def _matplotlib() -> Any:
     try:
         import matplotlib
     except Exception:  # whatever a settings file or MPLBACKEND holds
+        for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+            del sys.modules[name]  # half of it was imported
         with _without_settings():
             import matplotlib
     return matplotlib
