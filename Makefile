@@ -10,12 +10,15 @@ SUITE := $(TESTS) tests
 NOTEBOOKS := $(TESTS) --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg notebooks
 # Kernels of other processors and of two threads, as environment variables choose them: the same numbers, to rounding.
 KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-# The tests in which neural models meet fixed numbers, each other's or their own.
+# The tests in which neural models meet fixed numbers, each other's or their own; slow parts of their files left out.
 NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/models/test_llada_golden.py \
-	tests/models/test_llada_predictor.py tests/models/test_llada_options.py tests/models/test_llada_loading.py \
-	tests/models/test_masked_lm.py tests/models/test_adapter.py tests/models/test_toy_llada.py \
-	tests/core/test_preference.py tests/core/test_inputs.py tests/exhibits/test_comparison.py \
-	tests/exhibits/test_allocation.py tests/full_scale/test_half_precision.py
+	tests/models/test_llada_predictor.py tests/models/test_llada_options.py tests/models/test_masked_lm.py \
+	tests/models/test_llada_loading.py::test_attention_implementations_agree \
+	tests/models/test_adapter.py::test_numbers_are_those_of_the_merged_weights \
+	tests/models/test_toy_llada.py::test_training_begins_as_the_card_says \
+	tests/models/test_toy_llada.py::test_exact_measurements_are_the_cards \
+	tests/core/test_preference.py tests/exhibits/test_comparison.py \
+	tests/full_scale/test_half_precision.py::test_deviations_are_those_of_two_models
 
 .PHONY: table3 test portable portable-quick figures check toy clean
 
