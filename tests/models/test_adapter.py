@@ -50,7 +50,7 @@ class Wrapper(nn.Module):
                 setattr(module.get_submodule(parent), last, Adapted(layer, config))
 
 
-def adapter_state(wrapped):
+def adapter_state(wrapped, **_):
     state = wrapped.state_dict()
     return {name.replace(".default", ""): tensor for name, tensor in state.items() if ".lora_" in name}
 
@@ -204,7 +204,7 @@ def first_name(adapter):
 
 
 DAMAGE = {
-    "no folder": (lambda a: a.rename(a.with_name("elsewhere")), "has no adapter_config.json"),
+    "no folder": (lambda a: a.rename(a.with_name("elsewhere")), "is not a folder"),
     "no weights": (lambda a: (a / "adapter_model.safetensors").unlink(), "has no adapter_model.safetensors"),
     "pickle": (
         lambda a: (a / "adapter_model.safetensors").rename(a / "adapter_model.bin"),

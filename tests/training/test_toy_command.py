@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from vrpo_theory.models.base import fingerprint
 from vrpo_theory.models.llada import load
 from vrpo_theory.training import Schedule, Supervised, Vrpo
 from vrpo_theory.training.toy import checking, package, recipe, tuning
@@ -142,7 +143,7 @@ def test_tuning_tries_every_cell_and_a_control(made, tmp_path, monkeypatch):
     assert run("--tune", "--out", tmp_path / "toy").exit_code == 0
     found = json.loads((tmp_path / "toy" / "tuning.json").read_text())
     assert [(c["rate"], c["steps"]) for c in found["cells"]] == [(1e-4, 1), (1e-4, 2), (1e-3, 1), (1e-3, 2)]
-    assert found["reference"] == load(made / "reference").fingerprint
+    assert found["reference"] == fingerprint(load(made / "reference").parameters())
     assert {name: found["control"][name] for name in found["choice"]} == found["choice"]
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._folder import listing
+from vrpo_theory.models._notes import line, note
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -38,19 +40,29 @@ def attach(module: nn.Module, folder: Path) -> None:
     try:
         config = peft.PeftConfig.from_pretrained(str(folder))
         _require_lora(folder, config)
+        _name_other_base(folder, config, module)
         config.inference_mode, config.lora_dropout = False, 0.0
         with torch.random.fork_rng(devices=[]):  # new layers start from random values, soon replaced
             wrapped = peft.PeftModel(module, config)
-        odd = weights.keys() ^ peft.get_peft_model_state_dict(wrapped).keys()
-        if not odd:
-            peft.set_peft_model_state_dict(wrapped, weights)
+        # Whether embeddings are part of an adapter is read from its file, not asked of the hub.
+        embeddings = any(".lora_" not in name and "embed" in name for name in weights)
+        expected = peft.get_peft_model_state_dict(wrapped, save_embedding_layers=embeddings).keys()
+        if odd := weights.keys() ^ expected:
+            raise InputError(
+                f"{folder}: {min(odd)} is in the adapter or the model, not in both: give the base it was trained on"
+            )
+        peft.set_peft_model_state_dict(wrapped, weights)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, InputError | torch.OutOfMemoryError):
             raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder} does not fit the model ({reason}): give the base it was trained on") from None
-    if odd:
-        raise InputError(f"{folder}: {min(odd)} is in the adapter or the model, not in both: give the adapter's base")
+        raise InputError(f"{folder} does not fit the model ({line(error)}): give the base it was trained on") from None
+
+
+def _name_other_base(folder: Path, config: Any, module: Any) -> None:
+    """A base of another name may be the same model elsewhere, so it is named, not refused."""
+    trained, given = str(config.base_model_name_or_path or ""), str(module.config._name_or_path or "")
+    if trained and given and Path(trained).name.lower() not in given.lower():
+        note(f"{folder} was trained on {trained}, and is put on {given}: make sure that they are one model")
 
 
 def _read(folder: Path) -> dict[str, Tensor]:
@@ -58,12 +70,16 @@ def _read(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
+        if name not in listing(folder):
             raise InputError(f"{folder} has no {name}: give the folder of an adapter that peft saved as safetensors")
     try:
         weights = load_file(folder / WEIGHTS)
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{folder / WEIGHTS} is not a complete safetensors file ({error}): copy it again") from None
+    except OSError as error:
+        raise InputError(f"{folder / WEIGHTS} cannot be read ({line(error)})") from None
+    except SafetensorError as error:
+        raise InputError(
+            f"{folder / WEIGHTS} is not a complete safetensors file ({line(error)}): copy it again"
+        ) from None
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise InputError(f"{folder / WEIGHTS}: {name} holds NaN or Inf: take another checkpoint of the adapter")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._notes import line
 
 HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*?)(?:@(.*))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = (
     "config.json",
+    "generation_config.json",
     "model.safetensors",
     "model-*.safetensors",
     "model.safetensors.index.json",
@@ -21,6 +25,8 @@ WANTED = (
     "chat_template.jinja",
 )
 """Files taken from the hub: data alone, never code."""
+UNREAD = ("auto_map", "dtype", "torch_dtype")
+"""Keys that name code, never run here, and the type the weights are stored in, which the files tell themselves."""
 
 
 def local_folder(source: str | Path, revision: str | None = None) -> Path:
@@ -65,13 +71,41 @@ def _snapshot(name: str, commit: str) -> Path:
     )
 
 
+def listing(folder: Path) -> list[str]:
+    """Names in a folder, sorted; InputError, in the system's words, where it cannot be listed."""
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        fix = "give the local folder of a checkpoint or an adapter"
+        raise InputError(f"{folder} is not a folder: {fix} ({line(error)})") from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be listed ({line(error)})") from None
+
+
 def config_file(folder: Path) -> Path:
     """The config.json of a checkpoint; InputError where there is none."""
-    if not folder.is_dir():
-        raise InputError(f"{folder} is not a folder: give the local folder of a checkpoint")
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} has no config.json: download it with the weights")
+    if "config.json" not in listing(folder):
+        raise InputError(f"{folder} has no config.json: add the one that belongs to the weights")
     return folder / "config.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file, with or without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read (in the system's words), holds anything else, or gives a key two values.
+    """
+    try:
+        value = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_object)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({line(error)})") from None
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as JSON ({line(error)}): correct it") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object: correct it")
+    return value
 
 
 def read_options(folder: Path) -> dict[str, Any]:
@@ -82,10 +116,7 @@ def read_options(folder: Path) -> dict[str, Any]:
     InputError
         If there is no such file, or transformers would load something other than the folder's weights.
     """
-    # Here, since the package of LLaDA itself imports this module.
-    from vrpo_theory.models.llada.weights import read_json
-
-    if (folder / "adapter_config.json").exists():
+    if "adapter_config.json" in listing(folder):
         raise InputError(
             f"{folder} has an adapter_config.json: merge the adapter into the weights and remove the file, "
             "or give the folder of its base, and this one as adapter"
@@ -94,4 +125,12 @@ def read_options(folder: Path) -> dict[str, Any]:
     options = read_json(path)
     if "transformers_weights" in options:
         raise InputError(f"{path}: transformers_weights would select other weights: remove the key")
-    return options
+    return {name: value for name, value in options.items() if name not in UNREAD}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    for key, item in pairs:
+        if value[key] != item:
+            raise ValueError(f"{key} is both {item!r} and {value[key]!r}")
+    return value

@@ -15,9 +15,12 @@ from transformers.utils import logging
 
 from vrpo_theory.errors import InputError
 from vrpo_theory.models._adapter import attach
+from vrpo_theory.models._notes import line, some
+from vrpo_theory.models._weights import Header, opened
 from vrpo_theory.models._wrapped import Wrapped
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
+SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp64": "float64"}
 
 W = TypeVar("W", bound=Wrapped)
 
@@ -51,12 +54,18 @@ class Placement:
             raise InputError(f"device={str(self.device)!r} and a device_map were both given: give one of them")
         self.device, self.dtype = _device(self.device), _dtype(self.dtype)
 
-    def read(self, kind: Any, folder: Path, config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
-        """A module from the safetensors files of a folder, and transformers' report on what did not fit.
+    def read(
+        self, kind: Any, folder: Path, config: PreTrainedConfig, weights: Mapping[str, Header]
+    ) -> tuple[Any, dict[str, Any]]:
+        """A module with tensors from safetensors files, and transformers' report on what did not fit.
 
         Parameters
         ----------
         kind : class of transformers with ``from_pretrained``
+        folder : path
+            Named in errors.
+        weights : mapping
+            Where every tensor lies that is to be loaded.
 
         Raises
         ------
@@ -64,15 +73,16 @@ class Placement:
             If the device map or the attention is refused, weights would stay on disk, or are not finite.
         """
         options = {"dtype": self.dtype, "device_map": self.device_map, "attn_implementation": self.attn_implementation}
-        files = {"use_safetensors": True, "local_files_only": True, "trust_remote_code": False}
         # Tensors that are missing are drawn at random before they can be refused.
-        with quiet(), torch.random.fork_rng(devices=[]):
+        with quiet(), torch.random.fork_rng(devices=[]), opened(weights) as tensors:
             try:
                 module, report = kind.from_pretrained(
-                    folder, config=config, output_loading_info=True, ignore_mismatched_sizes=True, **options, **files
-                )
+                    None, config=config, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True,
+                    trust_remote_code=False, **options,
+                )  # fmt: skip
             except (ImportError, ValueError) as error:
-                raise InputError(f"{folder} cannot be loaded so: {' '.join(str(error).split())}") from None
+                raise InputError(f"{folder} cannot be loaded so: {line(error)}") from None
+        module.config._name_or_path = str(folder)
         _check(folder, module)
         return module, report
 
@@ -89,8 +99,9 @@ class Placement:
 
 def require_whole(folder: Path, report: Mapping[str, Any]) -> None:
     """InputError if transformers reports anything that was missing, left over or of another shape."""
-    if problems := {key: value for key, value in report.items() if value}:
-        raise InputError(f"{folder} was not loaded as it is: {problems}")
+    for problem, names in report.items():
+        if names:
+            raise InputError(f"{folder} was not loaded as it is, {problem.replace('_', ' ')}: {some(map(str, names))}")
 
 
 @contextmanager
@@ -118,10 +129,11 @@ def _check(folder: Path, module: PreTrainedModel) -> None:
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
-    for name, precision in DTYPES.items():
-        if dtype in (name, precision):
-            return precision
-    raise InputError(f"dtype={dtype!r} is not supported: choose from {', '.join(DTYPES)}")
+    name = str(dtype).removeprefix("torch.").lower()
+    name = SHORT.get(name, name)
+    if name not in DTYPES:
+        raise InputError(f"dtype={dtype!r} is not supported: choose from {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
@@ -15,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._identity import arithmetic, digest, moving, signature
 
 Head = Callable[[Tensor], Tensor]
 
@@ -41,7 +40,7 @@ class Wrapped(nn.Module):
         self.module: Any = module
         self.vocabulary, self.mask_token_id, self.max_length = vocabulary, mask_token_id, max_length
         self._checkpointed = False
-        self._hashed: tuple[tuple[object, ...], str] | None = None
+        self._hashed: tuple[object, str] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -53,10 +52,20 @@ class Wrapped(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the configuration and the weights as they are now; computed again only after they changed."""
-        state = tuple((p.data_ptr(), p.dtype, p._version) for p in self.parameters())
+        """Hash of all that a forward pass depends on as it is now; computed again only after something changed.
+
+        Covered: configuration, mask token, weights and buffers with their types, every part's class and attributes (an
+        adapter's scaling and whether it is on), attention implementation, matrix precision. Not covered: the device,
+        which moves numbers by rounding alone, and the versions of libraries; records keep both beside it.
+        """
+        options = self._options() | {
+            "mask_token_id": self.mask_token_id,
+            "attention": self.module.config._attn_implementation,
+            "arithmetic": arithmetic(self.device),
+        }
+        state = options, signature(self.module)
         if self._hashed is None or self._hashed[0] != state:
-            self._hashed = state, self._hash()
+            self._hashed = state, digest(self.module, options)
         return self._hashed[1]
 
     def checkpoint_gradients(self) -> None:
@@ -90,15 +99,8 @@ class Wrapped(nn.Module):
                 parameter.data = data
 
     def _options(self) -> dict[str, Any]:
-        """What fixes the numbers beside the weights."""
-        raise NotImplementedError
-
-    def _hash(self) -> str:
-        digest = hashlib.sha256(json.dumps(self._options(), sort_keys=True).encode())
-        for name, parameter in self.module.named_parameters():
-            digest.update(f"{name} {parameter.dtype} {tuple(parameter.shape)}".encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        """The configuration, but for what moves no logit."""
+        return moving(self.module.config.to_dict())
 
     def _check(self, tokens: Tensor, attention: Tensor) -> None:
         alien = attention & ((tokens < 0) | (tokens >= self.vocabulary))

@@ -9,14 +9,17 @@ from typing import Any
 import torch
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._facts import Source, agreed, mask_token, settled
 from vrpo_theory.models._folder import config_file, local_folder, read_options
 from vrpo_theory.models._placement import Placement, require_whole
+from vrpo_theory.models._shards import weight_files
+from vrpo_theory.models._weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.models.llada.configuration import LLaDAConfig
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 from vrpo_theory.models.llada.predictor import LLaDA
-from vrpo_theory.models.llada.weights import check_headers, read_headers, same_tensor, weight_files
 
 REQUIRED = ("d_model", "n_heads", "n_layers", "vocab_size", "mask_token_id", "rms_norm_eps", "rope_theta")
+MASKS = ("<|mdm_mask|>",)
 HEAD, EMBEDDING = "model.transformer.ff_out.weight", "model.transformer.wte.weight"
 
 
@@ -62,8 +65,7 @@ def load(
     placement = Placement(device, dtype, device_map, attn_implementation)
     folder = local_folder(source, revision)
     config = read_config(folder)
-    _check_weights(folder, config)
-    module, report = placement.read(LLaDAModelLM, folder, config)
+    module, report = placement.read(LLaDAModelLM, folder, config, checked_weights(folder, config))
     require_whole(folder, report)
     return placement.finish(LLaDA(module), adapter, gradient_checkpointing)
 
@@ -72,7 +74,8 @@ def fingerprint(folder: str | Path) -> str:
     """SHA-256 of the content of config.json and the weight files of a checkpoint."""
     folder = Path(folder)
     digest = hashlib.sha256()
-    for file in (config_file(folder), *weight_files(folder)):
+    files = weight_files(folder)
+    for file in (config_file(folder), *filter(None, (files.table,)), *files.weights):
         with file.open("rb") as stream:
             digest.update(f"{file.name} {hashlib.file_digest(stream, 'sha256').hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -85,20 +88,38 @@ def read_config(folder: Path) -> LLaDAConfig:
         raise InputError(
             f"{path}: model_type is {options.get('model_type')!r}, expected 'llada': give a LLaDA checkpoint"
         )
+    options = _plain_rotations(settled(path, options, LLaDAConfig.attribute_map))
+    mask = mask_token(folder, options, MASKS)
+    options = {"mask_token_id": mask} | options if mask is not None else options
     if missing := [name for name in REQUIRED if name not in options]:
         raise InputError(f"{path} lacks {', '.join(missing)}: copy it from the official config.json")
+    head = options.pop("head_dim", None)
     try:
-        return LLaDAConfig.from_pretrained(folder, local_files_only=True)
+        config = LLaDAConfig.from_dict(options)
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    agreed("head_dim", (Source(f"head_dim in {path}", head), Source("d_model / n_heads", config.head_dim)))
+    return config
 
 
-def _check_weights(folder: Path, config: LLaDAConfig) -> None:
+def _plain_rotations(options: dict[str, Any]) -> dict[str, Any]:
+    """Without tables that say no more than the base of ordinary rotations, as transformers 5 writes it."""
+    for name in ("rope_parameters", "rope_scaling"):
+        table = options.get(name)
+        if isinstance(table, dict) and table.keys() <= {"rope_theta", "rope_type", "type"}:
+            if {table.get("rope_type"), table.get("type")} <= {None, "default"}:
+                theta = {"rope_theta": table["rope_theta"]} if "rope_theta" in table else {}
+                options = theta | {key: value for key, value in options.items() if key != name}
+    return options
+
+
+def checked_weights(folder: Path, config: LLaDAConfig) -> dict[str, Header]:
+    """Where every tensor of the architecture lies; InputError if one is missing, left over or of another shape."""
     found = read_headers(folder)
     if config.n_layers > len(found):
         raise InputError(f"{folder} holds {len(found)} tensors, too few for n_layers={config.n_layers}: correct one")
     with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in LLaDAModelLM(config).state_dict().items()}
+        expected = dict(LLaDAModelLM(config).state_dict())
     if config.weight_tying and HEAD not in found:
         del expected[HEAD]
     check_headers(folder, found, expected)
@@ -106,3 +127,4 @@ def _check_weights(folder: Path, config: LLaDAConfig) -> None:
         raise InputError(
             f"{folder}: weight_tying is true but {HEAD} differs from {EMBEDDING}: set it to false or drop one"
         )
+    return found

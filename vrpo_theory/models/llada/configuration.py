@@ -13,24 +13,20 @@ from vrpo_theory.errors import InputError
 ONLY: dict[str, Any] = {
     "activation_type": "silu",
     "alibi": False,
-    "attention_dropout": 0.0,
     "attention_layer_norm": False,
     "block_group_size": 1,
     "block_type": "llama",
     "clip_qkv": None,
-    "embedding_dropout": 0.0,
     "input_emb_norm": False,
     "layer_norm_type": "rms",
     "layer_norm_with_affine": True,
     "quantization_config": None,
-    "residual_dropout": 0.0,
     "rope": True,
     "rope_full_precision": True,
     "rope_parameters": None,
     "rope_scaling": None,
-    "use_cache": False,
 }
-"""Options with a single supported value. Dropout would read a global random generator, so it is among them."""
+"""Options with a single supported value."""
 
 
 def _whole(value: Any) -> bool:
@@ -43,6 +39,14 @@ def _positive(value: Any) -> bool:
 
 def _token(value: Any) -> bool:
     return _whole(value) and value >= 0
+
+
+def _tokens(value: Any) -> bool:
+    return _token(value) or (isinstance(value, list) and all(map(_token, value)))
+
+
+def _probability(value: Any) -> bool:
+    return (_whole(value) or isinstance(value, float)) and 0 <= value < 1
 
 
 def _real(value: Any) -> bool:
@@ -58,7 +62,8 @@ KINDS: tuple[tuple[Callable[[Any], bool], str, bool, tuple[str, ...]], ...] = (
     (_positive, "a positive integer", False, ("vocab_size", "max_sequence_length")),
     (_positive, "a positive integer or null", True, ("n_kv_heads", "embedding_size", "mlp_hidden_size")),
     (_token, "a token id", False, ("mask_token_id",)),
-    (_token, "a token id or null", True, ("eos_token_id", "pad_token_id")),
+    (_tokens, "a token id, a list of them or null", True, ("eos_token_id", "pad_token_id")),
+    (_probability, "a probability", False, ("attention_dropout", "embedding_dropout", "residual_dropout")),
     (_real, "a positive number", False, ("rms_norm_eps", "rope_theta", "init_std")),
     (_flag, "true or false", False, ("include_bias", "include_qkv_bias", "weight_tying", "scale_logits")),
     (_flag, "true, false or null", True, ("multi_query_attention", "bias_for_layer_norm")),
@@ -76,7 +81,8 @@ def _refuse_unsupported(options: Mapping[str, Any]) -> None:
 class LLaDAConfig(PreTrainedConfig):
     """Configuration of a LLaDA model under its official key names; the defaults are those of the 8B checkpoints.
 
-    Keys that do not bear on the numbers (``init_*``, ``precision``, ``flash_attention``, ...) are kept as they are.
+    Keys that do not bear on the numbers (``init_*``, ``precision``, ``use_cache``, ...) are kept as they are. Dropout
+    is never applied: it would read a global random generator, and two passes must see one function.
 
     Raises
     ------
@@ -106,8 +112,8 @@ class LLaDAConfig(PreTrainedConfig):
     embedding_size: int | None = None
     max_sequence_length: int = 4096
     mask_token_id: int = 126336
-    eos_token_id: int | None = 126081
-    pad_token_id: int | None = 126081
+    eos_token_id: int | list[int] | None = 126081
+    pad_token_id: int | list[int] | None = 126081
     rms_norm_eps: float = 1e-5
     rope_theta: float = 500000.0
     init_std: float = 0.02

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vrpo_theory.models._identity import moving
 from vrpo_theory.models._wrapped import Wrapped, scored
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 
@@ -54,7 +55,7 @@ class LLaDA(Wrapped):
         return scored(self.module.head, states, mask, tokens, LOGITS // self.module.config.rows)
 
     def _options(self) -> dict[str, Any]:
-        return self.module.config.official()
+        return moving(self.module.config.official())
 
 
 def _positions(attention: Tensor) -> Tensor:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForMaskedLM, PreTrainedConfig
+from torch import nn
+from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel, __version__
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._facts import mask_token, settled
 from vrpo_theory.models._folder import local_folder, read_options
+from vrpo_theory.models._notes import note, some
 from vrpo_theory.models._placement import Placement, quiet, require_whole
-from vrpo_theory.models.llada.weights import check_headers, read_headers, read_json, same_tensor
+from vrpo_theory.models._weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.models.masked_lm.predictor import MaskedLM, require_sound
 
-UNUSED = re.compile(
-    r"(.*\.)?(pooler\.dense\.(weight|bias)|embeddings\.position_ids)|cls\.seq_relationship\.(weight|bias)"
-)
-"""Tensors that such checkpoints carry for other tasks: the pooler, BERT's next-sentence head, a list of positions."""
 MASKS = ("[MASK]", "<mask>")
 
 
@@ -36,16 +35,16 @@ def load(
 ) -> MaskedLM:
     """A predictor from a checkpoint that ``AutoModelForMaskedLM`` knows, in eval mode; never with remote code.
 
-    The pooler (``pooler.dense``), BERT's next-sentence head (``cls.seq_relationship``) and stored ``position_ids`` are
-    left out; any other tensor that is missing or left over is an error.
+    What the checkpoint holds for other tasks (a pooler, a next-sentence head, a discriminator) is left out and named on
+    standard error; a tensor that is missing, or left over inside the body, is an error.
 
     Parameters
     ----------
     source : path or str
         A folder with config.json and safetensors, or a hub id at a pinned commit.
     mask_token_id : int, optional
-        By default from config.json, else the mask token of tokenizer_config.json, else ``[MASK]`` or ``<mask>``, with
-        its id in tokenizer.json.
+        By default what config.json, generation_config.json and the tokenizer's files agree on: its ``mask_token``, else
+        ``[MASK]`` or ``<mask>``.
     revision, device, dtype, device_map, adapter, gradient_checkpointing, attn_implementation
         As in `vrpo_theory.models.llada.load`.
 
@@ -59,10 +58,11 @@ def load(
     folder = local_folder(source, revision)
     config = read_config(folder)
     token = _mask_token(folder) if mask_token_id is None else mask_token_id
-    _check_files(folder, config)
-    module, report = placement.read(AutoModelForMaskedLM, folder, config)
-    left_over = {name for name in report["unexpected_keys"] if not UNUSED.fullmatch(name)}
-    require_whole(folder, {**report, "unexpected_keys": left_over})
+    kind, weights = checked_weights(folder, config)
+    module, report = placement.read(kind, folder, config, weights)
+    require_whole(
+        folder, {**report, "unexpected_keys": _not_for_other_tasks(folder, module, report["unexpected_keys"])}
+    )
     model = placement.finish(MaskedLM(module, token), adapter, gradient_checkpointing)
     require_sound(model)
     return model
@@ -73,9 +73,13 @@ def read_config(folder: Path) -> PreTrainedConfig:
     options, path = read_options(folder), folder / "config.json"
     if options.get("quantization_config"):
         raise InputError(f"{path}: quantization_config is not supported: give the weights as they were trained")
+    kind = str(options.get("model_type"))
+    if kind not in CONFIG_MAPPING:
+        raise InputError(f"{path}: model_type is {kind!r}, which transformers {__version__} does not know: correct it")
+    options = settled(path, options, CONFIG_MAPPING[kind].attribute_map)
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            config = CONFIG_MAPPING[kind].from_dict(options)
     except Exception as error:  # each family checks its options in its own way
         raise InputError(f"{path}: {' '.join(str(error).split())}") from None
     if type(config) not in AutoModelForMaskedLM._model_mapping or not hasattr(config, "vocab_size"):
@@ -87,34 +91,51 @@ def read_config(folder: Path) -> PreTrainedConfig:
 
 
 def _mask_token(folder: Path) -> int:
-    token = read_options(folder).get("mask_token_id")
-    if isinstance(token, int):
-        return token
-    files = [folder / name for name in ("tokenizer.json", "tokenizer_config.json")]
-    tokenizer, settings = (read_json(file) if file.is_file() else {} for file in files)
-    named = settings.get("mask_token")
-    names = MASKS if named is None else (named["content"] if isinstance(named, dict) else named,)
-    found = [entry["id"] for entry in tokenizer.get("added_tokens", ()) if entry["content"] in names]
-    if len(found) != 1:
+    token = mask_token(folder, read_options(folder), MASKS)
+    if token is None:
         raise InputError(
-            f"{folder} names {len(found)} mask tokens ({' or '.join(names)} in tokenizer.json), expected one: "
-            "add mask_token_id to config.json"
+            f"{folder} names no mask token (mask_token in tokenizer_config.json, else {' or '.join(MASKS)} in "
+            "tokenizer.json): add mask_token_id to config.json"
         )
-    return found[0]
+    return token
 
 
-def _check_files(folder: Path, config: PreTrainedConfig) -> None:
-    """Refuse what cannot fit before it is allocated; names are compared by transformers, which knows older ones."""
+def checked_weights(folder: Path, config: PreTrainedConfig) -> tuple[type[PreTrainedModel], dict[str, Header]]:
+    """The class of a configuration, and where every tensor lies; what cannot fit is refused before it is allocated.
+
+    Names are compared by transformers, which knows older ones.
+    """
     found = read_headers(folder)
     if getattr(config, "num_hidden_layers", 0) > len(found):
         raise InputError(f"{folder} holds {len(found)} tensors, too few for {config.num_hidden_layers} layers")
     with torch.device("meta"):
         module = AutoModelForMaskedLM.from_config(config)
-    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    common = found.keys() & shapes.keys()
+    expected = module.state_dict()
+    common = found.keys() & expected.keys()
     if not common:
         raise InputError(f"{folder}: no tensor has a name of {type(module).__name__}: the weights are another model's")
-    check_headers(folder, {name: found[name] for name in common}, {name: shapes[name] for name in common})
+    check_headers(folder, {name: found[name] for name in common}, {name: expected[name] for name in common})
     for one, other in module.all_tied_weights_keys.items():
         if {one, other} <= found.keys() and not same_tensor(found[one], found[other], one, other):
             raise InputError(f"{folder}: {one} differs from {other}, to which the configuration ties it: drop one")
+    return type(module), found
+
+
+def _not_for_other_tasks(folder: Path, module: PreTrainedModel, left_over: Iterable[str]) -> set[str]:
+    """Tensors left over that would belong inside the body; the others are named and passed over."""
+    inside = {name for name in left_over if _inside(module, name)}
+    if others := set(left_over) - inside - {name for name, _ in module.named_buffers()}:
+        note(f"{folder}: {some(others)} not used: no part of {type(module).__name__}")
+    return inside
+
+
+def _inside(module: PreTrainedModel, name: str) -> bool:
+    """Whether a tensor would belong to a block, to the embeddings, or to a part that has tensors of its own."""
+    parts = dict(module.named_modules())
+    parents = [name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)]
+    nearest = next((parent for parent in parents if parent in parts), "")
+    embeddings = next(key for key, part in parts.items() if part is module.get_input_embeddings()).rpartition(".")[0]
+    in_block = any(isinstance(parts.get(parent), nn.ModuleList) for parent in parents)
+    owner = any(True for _ in parts[nearest].parameters(recurse=False)) and nearest != ""
+    position_ids = name.endswith("position_ids")
+    return (in_block or owner or (nearest == embeddings and nearest != "")) and not position_ids

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,6 @@ HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
 """Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and their kin."""
 UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1")
 """Up-projections of a block, by the end of their names: BERT and RoBERTa, ModernBERT, DistilBERT."""
-VOLATILE = ("_name_or_path", "architectures", "dtype", "transformers_version")
 
 
 class MaskedLM(Wrapped):
@@ -84,10 +83,6 @@ class MaskedLM(Wrapped):
         for name in self._head_names:
             states = getattr(self.module, name)(states)
         return states
-
-    def _options(self) -> dict[str, Any]:
-        options = {name: value for name, value in self.module.config.to_dict().items() if name not in VOLATILE}
-        return options | {"mask_token_id": self.mask_token_id}
 
 
 def _real_first(attention: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
+from vrpo_theory.models.base import fingerprint
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.training.loop import Objective, train
 from vrpo_theory.training.supervised import Supervised
@@ -32,7 +33,7 @@ def tune(reference: LLaDA, recipe: Recipe) -> Document:
     control = Supervised(lambda index: pairs(index).chosen, recipe.pairs, recipe.seed)
     return {
         "rule": RULE,
-        "reference": reference.fingerprint,
+        "reference": fingerprint(reference.parameters()),
         "before": accuracies(reference, recipe.seed, "validation", PROMPTS),
         "cells": cells,
         "choice": {"rate": best["rate"], "steps": best["steps"]},
