@@ -35,3 +35,24 @@ def write(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Makes a copy of a packaged checkpoint: checkpoint("base") is LLaDA's, checkpoint("bert") a BERT."""
+
+    def copied(kind, name="copy"):
+        return Path(shutil.copytree(CASES / kind / "policy", tmp_path / name))
+
+    return copied
+
+
+@pytest.fixture
+def edit():
+    """Changes keys of a JSON file, or removes those given as ``...``; the file is made where there is none."""
+
+    def edited(path, **changes):
+        value = (json.loads(path.read_text()) if path.exists() else {}) | changes
+        path.write_text(json.dumps({key: item for key, item in value.items() if item is not ...}))
+
+    return edited

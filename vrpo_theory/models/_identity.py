@@ -16,10 +16,10 @@ SAMPLE = 4096
 """Entries of a tensor that are looked at to see that it changed; smaller tensors are looked at whole."""
 STILL = frozenset(
     {
-        "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id", "finetuning_task", "id2label",
-        "init_std", "initializer_factor", "initializer_range", "label2id", "output_attentions", "output_hidden_states",
-        "problem_type", "return_dict", "task_specific_params", "tokenizer_class", "torch_dtype", "transformers_version",
-        "use_cache",
+        "_name_or_path", "architectures", "auto_map", "bos_token_id", "dtype", "eos_token_id", "finetuning_task",
+        "id2label", "init_std", "initializer_factor", "initializer_range", "label2id", "output_attentions",
+        "output_hidden_states", "problem_type", "return_dict", "task_specific_params", "tokenizer_class", "torch_dtype",
+        "transformers_version", "use_cache",
     }
 )  # fmt: skip
 """Options of a configuration that move no logit."""

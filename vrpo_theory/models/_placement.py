@@ -21,6 +21,7 @@ from vrpo_theory.models._wrapped import Wrapped
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp64": "float64"}
+TOO_LARGE = "would stay on the disk or the CPU beside a GPU: take a smaller type or more GPUs"
 
 W = TypeVar("W", bound=Wrapped)
 
@@ -81,7 +82,8 @@ class Placement:
                     trust_remote_code=False, **options,
                 )  # fmt: skip
             except (ImportError, ValueError) as error:
-                raise InputError(f"{folder} cannot be loaded so: {line(error)}") from None
+                reason = f"some weights {TOO_LARGE}" if "offload" in str(error) else line(error)
+                raise InputError(f"{folder} cannot be loaded so: {reason}") from None
         module.config._name_or_path = str(folder)
         _check(folder, module)
         return module, report
@@ -123,7 +125,7 @@ def quiet() -> Iterator[None]:
 def _check(folder: Path, module: PreTrainedModel) -> None:
     for name, parameter in module.named_parameters():
         if parameter.is_meta:
-            raise InputError(f"{name} would stay on the disk or the CPU beside a GPU: take a smaller type or more GPUs")
+            raise InputError(f"{name} {TOO_LARGE}")
         if not parameter.isfinite().all():
             raise InputError(f"{folder}: {name} holds NaN or Inf in {parameter.dtype}: download the weights again")
 

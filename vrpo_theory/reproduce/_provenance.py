@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import platform
 import subprocess
@@ -17,7 +18,8 @@ from vrpo_theory.reproduce.base import Cases, Context
 from vrpo_theory.types import Case
 
 ROOT = Path(vrpo_theory.__file__).parent
-PACKAGES = ("numpy", "scipy", "torch", "transformers")
+PACKAGES = ("numpy", "scipy", "torch", "transformers", "peft")
+"""Libraries that the numbers pass through; peft, which adapters need, may be absent."""
 
 
 def provenance(context: Context, cases: Cases) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def made_with() -> dict[str, Any]:
     return {
         "paper": "arXiv 2505.19223v2",
         "code": code_digest(),
-        "versions": {name: metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "versions": _versions() | {"python": platform.python_version()},
     }
 
 
@@ -72,7 +74,7 @@ def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> 
     return {
         "label": sources.label,
         "code": code_digest(),
-        "versions": {name: metadata.version(name) for name in PACKAGES},
+        "versions": _versions(),
         "device": context.device,
         "dtype": context.dtype,
         "batch_tokens": context.batch_tokens,
@@ -81,6 +83,10 @@ def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> 
         "tokenizer": tokenizer,
         "pairs": _pairs(cases),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
 
 
 def code_digest() -> str:

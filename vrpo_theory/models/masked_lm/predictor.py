@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.models._identity import structure
 from vrpo_theory.models._wrapped import Wrapped, scored
 
 LOGITS = 2**25
 """Logits that exist at one time, where the head can be applied to masked positions alone: 134 MB in float32."""
 HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
 """Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and their kin."""
-UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1")
-"""Up-projections of a block, by the end of their names: BERT and RoBERTa, ModernBERT, DistilBERT."""
+UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1", "mlp.up_proj", ".ffn", "ffns.0.lin1")
+"""Up-projections of a block, by the end of their names: BERT and RoBERTa, ModernBERT, DistilBERT, EuroBERT, ALBERT, XLM."""
 
 
 class MaskedLM(Wrapped):
@@ -58,7 +59,7 @@ class MaskedLM(Wrapped):
             If no module has a known name.
         """
         for name, layer in self.module.named_modules():
-            if name.endswith(UP):
+            if name.endswith(UP) and hasattr(layer, "weight"):
                 return list(getattr(layer, "base_layer", layer).parameters())
         raise InputError(f"{type(self.module).__name__} has no known up-projection: study the gradient 'full'")
 
@@ -95,18 +96,20 @@ def _longest(module: PreTrainedModel) -> int:
     if not isinstance(longest, int) or longest < 1:
         raise InputError("the configuration has no max_position_embeddings: add it to config.json")
     for name, part in module.named_modules():
-        if name.endswith("position_embeddings") and isinstance(part, nn.Embedding) and part.padding_idx is not None:
+        start = getattr(part, "padding_idx", None)
+        if name.endswith("position_embeddings") and start is not None:
             # RoBERTa and kin start to count after the padding's id.
-            return min(longest, part.num_embeddings - part.padding_idx - 1)
+            return min(longest, len(part.weight) - start - 1)
     return longest
 
 
 def require_sound(model: MaskedLM) -> None:
     """InputError unless a row in a padded batch has the numbers that the whole model gives it alone.
 
-    It fails where padding is mixed in or positions are mistaken, and where the head needs more than a hidden state.
+    It fails where padding is mixed in or positions are mistaken, where the head needs more than a hidden state, and
+    where a model changes itself (BigBird gives up sparse attention for good after a short row).
     """
-    name = type(model.module).__name__
+    name, before = type(model.module).__name__, _described(model)
     try:
         error = _padding_error(model)
     except torch.OutOfMemoryError:
@@ -114,11 +117,17 @@ def require_sound(model: MaskedLM) -> None:
     except (IndexError, RuntimeError, TypeError, ValueError) as broken:
         reason = " ".join(str(broken).split())
         raise InputError(f"{name} is not supported ({reason}): write a Model (vrpo_theory.models.base)") from None
+    if _described(model) != before:
+        raise InputError(f"{name} is not supported: a forward pass changes its options: write a Model or change them")
     if not error < (1e-3 if model.dtype in (torch.float32, torch.float64) else 0.3):
         raise InputError(
             f"{name} is not supported: padding, or its output head, moves a log-probability by {error:.2g} nats: "
             "write a Model (vrpo_theory.models.base)"
         )
+
+
+def _described(model: MaskedLM) -> Any:
+    return structure(model.module), model.module.config.to_dict()
 
 
 @torch.no_grad()
