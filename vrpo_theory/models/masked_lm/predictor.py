@@ -17,7 +17,7 @@ LOGITS = 2**25
 HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
 """Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and their kin."""
 UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1", "mlp.up_proj", ".ffn", "ffns.0.lin1")
-"""Up-projections of a block, by the end of their names: BERT and RoBERTa, ModernBERT, DistilBERT, EuroBERT, ALBERT, XLM."""
+"""Up-projections of a block, by the end of their names: BERT, ModernBERT, DistilBERT, EuroBERT, ALBERT, XLM."""
 
 
 class MaskedLM(Wrapped):
