@@ -48,7 +48,7 @@ UNSOUND = {
 
 def saved(folder, family, options):
     config = getattr(transformers, f"{family}Config")
-    own = {"vocab_size": WORDS} if family == "Funnel" else SIZE
+    own = {name: SIZE[name] for name in SIZE if family != "Funnel" or name in ("vocab_size", "max_position_embeddings")}
     with torch.random.fork_rng(devices=[]):
         module = transformers.AutoModelForMaskedLM.from_config(config(**own | options))
     generator = torch.Generator().manual_seed(1)

@@ -105,7 +105,7 @@ def read_config(folder: Path) -> LLaDAConfig:
 def _plain_rotations(options: dict[str, Any]) -> dict[str, Any]:
     """Without tables that say no more than the base of ordinary rotations, as transformers 5 writes it."""
     for name in ("rope_parameters", "rope_scaling"):
-        table = options.get(name)
+        table: Any = options.get(name)
         plain = isinstance(table, dict) and table.keys() <= {"rope_theta", "rope_type", "type"}
         if plain and {table.get("rope_type"), table.get("type")} <= {None, "default"}:
             theta = {"rope_theta": table["rope_theta"]} if "rope_theta" in table else {}
