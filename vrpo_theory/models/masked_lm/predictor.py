@@ -117,13 +117,13 @@ def require_sound(model: MaskedLM) -> None:
     except (IndexError, RuntimeError, TypeError, ValueError) as broken:
         reason = " ".join(str(broken).split())
         raise InputError(f"{name} is not supported ({reason}): write a Model (vrpo_theory.models.base)") from None
-    if _described(model) != before:
-        raise InputError(f"{name} is not supported: a forward pass changes its options: write a Model or change them")
     if not error < (1e-3 if model.dtype in (torch.float32, torch.float64) else 0.3):
         raise InputError(
             f"{name} is not supported: padding, or its output head, moves a log-probability by {error:.2g} nats: "
             "write a Model (vrpo_theory.models.base)"
         )
+    if _described(model) != before:
+        raise InputError(f"{name} is not supported: a forward pass changes its options: write a Model or change them")
 
 
 def _described(model: MaskedLM) -> Any:
