@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import vrpo_theory
+from vrpo_theory.data.template import CLOCK
 from vrpo_theory.inputs import Sources
 from vrpo_theory.reproduce.base import Cases, Context
 from vrpo_theory.types import Case
@@ -28,6 +29,7 @@ def provenance(context: Context, cases: Cases) -> dict[str, Any]:
         made_with()
         | {
             "options": {name: getattr(context, name) for name in OPTIONS},
+            "template_clock": CLOCK.isoformat(),
             "models": {label: _models(group) for label, group in cases.items()},
             "pairs": {label: _pairs(group) for label, group in cases.items()},
         }
