@@ -9,7 +9,8 @@ import pytest
 from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Coupling, estimate_scores
 from vrpo_theory.exact import gap_profile, margin_moments, margin_variance, profiles, tabulate, true_margin
 from vrpo_theory.planning import Candidate, Cost, Pilot, Planner, candidates, make_plan, plan, predicted, run_pilot
-from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, Sample, fit_profile
+from vrpo_theory.planning.fit import fit_profile
+from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, Sample
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES
 from vrpo_theory.weightings.plain import PLAIN

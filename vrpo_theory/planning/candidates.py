@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from vrpo_theory.designs.strata import Strata
 from vrpo_theory.designs.without_replacement import WithoutReplacement
 from vrpo_theory.exact import margin_variance
 from vrpo_theory.numerics import total, variance_estimate
-from vrpo_theory.planning.pilot import Pilot, Sample, contrast
+from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.types import SIDES, Budget, Profile, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -28,6 +29,8 @@ MASKS = (1, 2, 3, 4, 6, 8)
 """Masks a timestep that are tried; more than one pays only where timesteps cost, too."""
 TRIED = (TwoWay(1.0), TwoWay(0.3))
 """Weights that join masks: their gain is measured on the pilot's own groups."""
+MOST = 2**20
+"""Most timesteps of one mask that are planned."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,17 @@ class Cost:
     mask: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (self.timestep >= 0 and self.mask > 0):
-            raise ValueError(f"a cost needs c_t >= 0 and c_y > 0, got {self.timestep},{self.mask}")
+        if not (0 <= self.timestep < math.inf and 0 < self.mask < math.inf):
+            raise ValueError(f"a cost needs finite c_t >= 0 and c_y > 0, got {self.timestep},{self.mask}")
 
     def of(self, budget: Budget) -> float:
         """Cost of a budget."""
         return budget.n_t * (self.timestep + budget.n_yt * self.mask)
+
+    @property
+    def most(self) -> float:
+        """The largest budget that is planned."""
+        return MOST * (self.timestep + self.mask)
 
     def timesteps(self, n_yt: int, limit: float) -> int:
         """How many timesteps of n_yt masks the limit pays for."""
@@ -92,29 +100,44 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAI
 
 def predicted(candidate: Candidate, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
     """Variance of each pair's margin under plain weights, in nats squared, from profiles."""
-    return [margin_variance(p, candidate.design, candidate.budget, candidate.coupling) for p in profiles]
+    return [total([_variance(candidate, pair, side) for side in SIDES]) for pair in profiles]
+
+
+def _variance(candidate: Candidate, profiles: Mapping[Side, Profile], side: Side) -> float:
+    """One response's part. More timesteps than tokens are independent sets, and each size of set is worked out once."""
+    n_t, n_yt = candidate.budget.n_t, candidate.budget.n_yt
+    number = -(-n_t // profiles[side].length)
+    size, larger = divmod(n_t, number)
+    times = {size: number - larger, size + 1: larger}
+    return total([
+        count * (k / n_t) ** 2
+        * margin_variance(profiles, candidate.design, Budget(k, n_yt), candidate.coupling, sides=[side])
+        for k, count in times.items()
+        if count
+    ])  # fmt: skip
 
 
 def measured_gain(pilot: Pilot, weighting: Weighting) -> float:
-    """Variance under joined weights over that under plain ones, between the pilot's groups, all responses together."""
-    spread = [
-        variance_estimate([_group_estimate(sample, g, w, side) for g in range(pilot.groups)]).value
-        for w in (weighting, PLAIN)
+    """Variance under joined weights over that under plain ones, between the pilot's groups, all responses together.
+
+    1, for no gain, where plain weights' estimates do not vary.
+    """
+    joined, plain = (_spread(pilot, w) for w in (weighting, PLAIN))
+    return joined / plain if plain > total(pilot.rounding) else 1.0
+
+
+def _spread(pilot: Pilot, weighting: Weighting) -> float:
+    """Sum over responses of the variance of a group's estimate."""
+    return total([
+        variance_estimate([group.estimate(weighting) for group in sample.groups]).value
         for pair in pilot.samples
-        for side, sample in pair.items()
-    ]
-    half = len(spread) // 2
-    return total(spread[:half]) / total(spread[half:])
-
-
-def _group_estimate(sample: Sample, group: int, weighting: Weighting, side: Side) -> float:
-    difference = sample.terms[group] @ np.array(contrast(side).coefficients)
-    return total(weighting.weights(sample.draws[group].masks) * difference)
+        for sample in pair.values()
+    ])  # fmt: skip
 
 
 def score_estimates(pilot: Pilot) -> list[float]:
     """Margin of each pair, from the pilot alone, in nats: for predictions, never for a mean."""
     return [
-        total([np.mean([_group_estimate(pair[s], g, PLAIN, s) for g in range(pilot.groups)]) for s in SIDES])
+        total([np.mean([group.estimate(PLAIN) for group in pair[side].groups]) for side in SIDES])
         for pair in pilot.samples
     ]

@@ -2,56 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo
-from vrpo_theory.couplings import Contrast, Coupling, Draw
+from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.power_strata import PowerStrata
-from vrpo_theory.types import SIDES, Budget, Case, Profile, Side
+from vrpo_theory.numerics import total
+from vrpo_theory.planning.fit import fit_profile
+from vrpo_theory.types import ROLES, SIDES, Budget, Case, Profile, Side
+from vrpo_theory.weightings.base import Weighting
 
 Array = NDArray[np.float64]
 
 DESIGN, SHARED = PowerStrata(), Coupling(shared=True)
-SET = 8
-"""Most masks of one group: an estimate's worth, so that weights which join masks can be tried on it."""
+SIZE = 8
+"""Masks of one group: an estimate's worth, so that weights which join masks can be tried on it.
+
+Neither budget nor target nor the pilot's size changes a group's draws, so that one pilot serves every plan.
+"""
 REPEAT = -1
 """Where the pilot's draws live: no estimate has this repeat, so pilot draws never enter a later mean."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Pilot evaluations of one response.
+class Group:
+    """One group's evaluations of one response.
 
     Parameters
     ----------
-    draws : sequence of Draw
-        A group each.
-    terms : sequence of (n, L, 2) arrays
+    draw : Draw
+    terms : (n, L, 2) float
         Token terms under policy and reference, in nats.
     """
 
-    draws: Sequence[Draw]
-    terms: Sequence[Array]
+    draw: Draw
+    terms: Array
+
+    def estimate(self, weighting: Weighting) -> float:
+        """The response's part of the margin, in nats."""
+        if weighting not in self._known:
+            difference = self.terms @ np.array(self.draw.contrast.coefficients)
+            self._known[weighting] = total(weighting.weights(self.draw.masks) * difference)
+        return self._known[weighting]
+
+    @cached_property
+    def _known(self) -> dict[Weighting, float]:
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Pilot evaluations of one response, in independent groups."""
+
+    groups: Sequence[Group]
 
     @property
     def length(self) -> int:
         """L."""
-        return self.terms[0].shape[1]
+        return self.groups[0].terms.shape[1]
 
-    def without(self, group: int) -> Sample:
-        """The sample less one group."""
-        keep = [g for g in range(len(self.draws)) if g != group]
-        return Sample([self.draws[g] for g in keep], [self.terms[g] for g in keep])
+    @cached_property
+    def rounding(self) -> float:
+        """Variance of (L/l) S that single precision cannot tell from none, nats squared."""
+        level, sums = self._sums()
+        return float(np.finfo(np.float32).eps ** 2 * np.mean((sums * self.length / level[:, None]) ** 2))
+
+    def without(self, left_out: Collection[int]) -> Sample:
+        """The sample less some of its groups."""
+        return Sample([group for g, group in enumerate(self.groups) if g not in left_out])
 
     def profile(self) -> Profile:
         """Smooth estimate of the profile, see `fit_profile`."""
-        level = np.concatenate([draw.masks.level for draw in self.draws])
-        sums = np.concatenate([terms.sum(1) for terms in self.terms])
-        return fit_profile(level, sums, self.length)
+        return fit_profile(*self._sums(), self.length)
+
+    def _sums(self) -> tuple[Array, Array]:
+        """Counts (N,) and masked sums (N, 2) of all masks."""
+        level = np.concatenate([group.draw.masks.level for group in self.groups])
+        return level, np.concatenate([group.terms.sum(1) for group in self.groups])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,58 +95,87 @@ class Pilot:
     @property
     def size(self) -> int:
         """Masks of a group."""
-        return len(self.samples[0]["chosen"].draws[0].masks.mask)
+        return len(self.samples[0]["chosen"].groups[0].draw.masks.mask)
 
     @property
     def groups(self) -> int:
         """Independent groups of every response."""
-        return len(self.samples[0]["chosen"].draws)
+        return len(self.samples[0]["chosen"].groups)
 
-    def without(self, group: int) -> Pilot:
-        """The pilot less one group of every response."""
-        return replace(self, samples=[{s: x.without(group) for s, x in pair.items()} for pair in self.samples])
+    @property
+    def evaluations(self) -> int:
+        """Forward passes per response and model."""
+        return self.size * self.groups
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest response."""
+        return max(sample.length for pair in self.samples for sample in pair.values())
+
+    @cached_property
+    def rounding(self) -> Array:
+        """Variance of each pair's margin that is only rounding, nats squared."""
+        return np.array([sum(sample.rounding for sample in pair.values()) for pair in self.samples])
+
+    def without(self, left_out: Collection[int]) -> Pilot:
+        """The pilot less some groups of every response."""
+        return Pilot([{s: x.without(left_out) for s, x in pair.items()} for pair in self.samples])
 
     def profiles(self) -> list[dict[Side, Profile]]:
         """Estimated profiles, pair by pair."""
         return [{side: sample.profile() for side, sample in pair.items()} for pair in self.samples]
 
 
+def group_count(evaluations: int) -> int:
+    """Groups of a pilot of so many masks per response; two at least.
+
+    Raises
+    ------
+    ValueError
+        For no evaluation.
+    """
+    if evaluations < 1:
+        raise ValueError(f"a pilot of {evaluations} evaluations: give a multiple of {SIZE}, at least {2 * SIZE}")
+    return max(2, evaluations // SIZE)
+
+
+def forward_passes(cases: Sequence[Case], evaluations: int) -> int:
+    """How many sequences `run_pilot` evaluates, for a progress bar."""
+    return len(cases) * len(ROLES) * len(SIDES) * group_count(evaluations) * SIZE
+
+
 def run_pilot(
     cases: Sequence[Case],
     evaluations: int = 64,
     *,
-    size: int = SET,
     seed: int = 0,
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> Pilot:
     """Evaluate a pilot: power strata, masks shared by policy and reference, in independent groups.
 
+    A larger pilot holds the groups of a smaller one: with recorded models only the rest is evaluated.
+
     Parameters
     ----------
     evaluations : int
-        Masks a response; a multiple of the group's size is used, two groups at least.
-    size : int
-        Masks a group: those of the estimates that are planned, if they have fewer.
+        Masks per response, rounded down to whole groups of `SIZE`, but two groups at least.
 
     Raises
     ------
     ValueError
-        For less than two groups.
+        For no evaluation.
     """
-    size = min(size, evaluations // 2)
-    if size < 2:
-        raise ValueError(f"a pilot of {evaluations} evaluations has no two groups of two masks; give at least 4")
-    groups = evaluations // size
+    groups = group_count(evaluations)
     drawn = [
-        SHARED.draw(case.pair, DESIGN, Budget(size), seed=seed, repeat=REPEAT, group=group)
+        SHARED.draw(case.pair, DESIGN, Budget(SIZE), seed=seed, repeat=REPEAT, group=group)
         for case in cases
         for group in range(groups)
     ]
     terms = _terms([case for case in cases for _ in range(groups)], drawn, batch_tokens, progress)
     return Pilot([
         {
-            side: Sample(*zip(*((drawn[k][j], terms[k][j]) for k in range(start, start + groups)), strict=True))
+            side: Sample([Group(drawn[k][j], terms[k][j]) for k in range(start, start + groups)])
             for j, side in enumerate(SIDES)
         }
         for start in range(0, len(drawn), groups)
@@ -140,81 +201,3 @@ def _terms(
         for (k, j), p, r in zip(places, policy, reference, strict=True):
             out[k][j] = np.stack([p, r], axis=2)
     return out
-
-
-def fit_profile(level: Array, sums: Array, length: int) -> Profile:
-    """A profile from masked sums (N, 2) at counts (N,).
-
-    The variances of (L/l) S, of policy, reference and difference, are non-negative combinations of 1, 1 - x and
-    (1 - x)^k/x with x = l/L and k = 1, 3, 9 (0 at l = L, where there is one mask): those of a shock per mask, of
-    independent tokens, and of tokens that matter only while their neighbours are visible. They are fitted to squared
-    residuals, weighed by the square of what is expected of them. The mean is a parabola in l/L, and,
-    where counts repeat, each count's own departure from it, shrunk so that their spread is what remains of the observed
-    one after the noise.
-    """
-    share, every = level / length, np.arange(1, length + 1) / length
-    term = sums / share[:, None]
-    columns = np.column_stack([term, term[:, 0] - term[:, 1]])
-    fits = [np.polynomial.Polynomial.fit(share, y, _degree(level), w=np.sqrt(share), domain=[0, 1]) for y in columns.T]
-    smooth, fitted = (np.stack([fit(x) for fit in fits], 1) for x in (every, share))
-    counts = np.bincount(level.astype(int), minlength=length + 1)[1:]
-    total: Array = np.stack([np.bincount(level.astype(int), r, length + 1)[1:] for r in (columns - fitted).T], 1)
-    own = total / np.maximum(counts, 1)[:, None]
-    variance = np.stack([_variance(share, s, every) for s in _squares(level, columns, fitted, own, counts).T], 1)
-    mean = smooth + _departure(own, counts, variance[:, 2]) * own
-    return _assembled(mean[:, :2], variance, every, counts)
-
-
-def _degree(level: Array) -> int:
-    return min(2, len(np.unique(level)) - 1)
-
-
-def _squares(level: Array, columns: Array, fitted: Array, own: Array, counts: NDArray[np.int64]) -> Array:
-    """Squared residuals (N, 3), from the mean of the same count where it repeats, else from the parabola."""
-    index = level.astype(int) - 1
-    repeats = (counts[index] > 1)[:, None]
-    residual = columns - fitted - np.where(repeats, own[index], 0)
-    free = np.where(repeats, 1 - 1 / counts[index][:, None], 1 - (_degree(level) + 1) / max(len(level), 4))
-    return residual**2 / free
-
-
-def _departure(own: Array, counts: NDArray[np.int64], variance: Array) -> Array:
-    """How much of each count's departure to keep, (L, 1): root of signal over signal and noise, of the difference."""
-    noise = variance / np.maximum(counts, 1)
-    seen = (counts > 1) & (variance > 0)
-    if not seen.any():
-        return np.zeros((len(counts), 1))
-    signal = max(0.0, float(np.mean(own[seen, 2] ** 2 - noise[seen])))
-    return (np.sqrt(signal / (signal + noise + 1e-300)) * (counts > 1))[:, None]
-
-
-def _assembled(mean: Array, variance: Array, every: Array, counts: NDArray[np.int64]) -> Profile:
-    policy, reference, difference = variance.T
-    covariance = (policy + reference - difference) / 2
-    matrix = np.stack([np.stack([policy, covariance], 1), np.stack([covariance, reference], 1)], 1)
-    zero = np.zeros((1, 2, 2))
-    return Profile(
-        np.vstack([zero[0, :1], mean * every[:, None]]),
-        np.concatenate([zero, matrix * every[:, None, None] ** 2]),
-        np.concatenate([[0], counts]),
-    )
-
-
-def _variance(share: Array, square: Array, every: Array) -> Array:
-    """Variance of the term at every count, from squared residuals."""
-    from scipy.optimize import nnls
-
-    def basis(x: Array) -> Array:
-        return np.stack([np.ones_like(x), 1 - x, *((1 - x) ** k / x for k in (1, 3, 9))], 1) * (x < 1)[:, None]
-
-    expected = np.full(len(share), square.mean() + 1e-300)
-    coefficients = np.zeros(5)
-    for _ in range(3):
-        coefficients = nnls(basis(share) / expected[:, None], square / expected)[0]
-        expected = np.maximum(basis(share) @ coefficients, 0.05 * square.mean() + 1e-300)
-    return basis(every) @ coefficients
-
-
-def contrast(side: Side) -> Contrast:
-    """The difference of policy and reference on one side, masks shared."""
-    return next(c for c in SHARED.contrasts if c.side == side)

@@ -11,17 +11,18 @@ from vrpo_theory import batching, elbo, preference, sampling
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import total
-from vrpo_theory.planning.candidates import TRIED, Candidate, Cost
-from vrpo_theory.planning.pilot import SET, run_pilot
-from vrpo_theory.planning.planner import CERTAIN, Forecast, Planner
-from vrpo_theory.statements import loss
-from vrpo_theory.types import Budget, Case
+from vrpo_theory.planning.candidates import MOST, TRIED, Candidate, Cost
+from vrpo_theory.planning.notes import notes
+from vrpo_theory.planning.pilot import run_pilot
+from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.planning.targets import least_budget
+from vrpo_theory.types import Budget, Case, Estimate
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 GRADIENT_POOL = Budget(6, 2)
-MOST = 2**10
-"""Largest budget that is looked at for a target."""
+SHOWN = 8
+"""Candidates of the ranking whose errors are worked out."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,17 @@ class Plan:
         What to run, and iid counts, one mask each, shared, at the same cost.
     doubled : Forecast
         The recommendation at twice the budget.
-    ranking : sequence of (Candidate, float)
-        Every candidate and its mean predicted variance of the score, best first.
+    ratio : Estimate
+        Variance of the recommendation over that of VRPO's choice.
+    ranking : sequence of (Candidate, Estimate)
+        Candidates that can be recommended and their mean predicted variance of the score, best first; the first few
+        with errors.
+    doubtful : sequence of (Candidate, Estimate)
+        The same for those whose gain the pilot cannot vouch for.
     cost : float
-        Forward passes a response and model.
+        Forward passes per response and model.
+    evaluations, groups, degrees_of_freedom : int
+        Of the pilot: masks per response, their independent groups, and what the errors are worth.
     notes : sequence of str
         What the pilot cannot tell.
     gradient : float or None
@@ -47,8 +55,13 @@ class Plan:
     recommended: Forecast
     vrpo: Forecast
     doubled: Forecast
-    ranking: Sequence[tuple[Candidate, float]]
+    ratio: Estimate
+    ranking: Sequence[tuple[Candidate, Estimate]]
+    doubtful: Sequence[tuple[Candidate, Estimate]]
     cost: float
+    evaluations: int
+    groups: int
+    degrees_of_freedom: int
     notes: Sequence[str]
     gradient: float | None = None
 
@@ -65,7 +78,7 @@ def make_plan(
     Parameters
     ----------
     budget : float
-        Forward passes a response and model, in units of the cost model.
+        Forward passes per response and model, in units of the cost model.
     target_stderr, target_bias : float
         Root mean variance of the score over pairs; mean sharp bound of the loss's bias, in nats.
 
@@ -76,13 +89,38 @@ def make_plan(
     """
     given = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
     chosen = {name: value for name, value in given.items() if value is not None}
-    if len(chosen) != 1 or not min(chosen.values()) > 0:
+    if len(chosen) != 1 or not all(0 < value < math.inf for value in chosen.values()):
         raise ValueError(f"give exactly one positive budget, target_stderr or target_bias, got {given}")
-    limit = budget if budget is not None else _least(planner, target_stderr, target_bias)
+    limit = budget if budget is not None else least_budget(planner, stderr=target_stderr, bias=target_bias)
+    if limit > planner.cost.most:
+        raise ValueError(
+            f"a budget of {limit:g} pays for more than {MOST} timesteps, the most that is planned: give less, and "
+            "expect the variance to fall like 1/n"
+        )
     ranking = planner.ranking(limit)
-    best, doubled = (planner.forecast(planner.recommend(k * limit)) for k in (1, 2))
+    vouched, doubtful = ([row for row in ranking if planner.vouched(row[0]) == wanted] for wanted in (True, False))
+    best, doubled = planner.forecast(vouched[0][0]), planner.forecast(planner.recommend(2 * limit))
     vrpo = planner.forecast(Candidate(IidCount(), PLAIN, Budget(planner.cost.timesteps(1, limit)), Coupling(True)))
-    return Plan(best, vrpo, doubled, ranking, limit, _notes(planner, best, vrpo))
+    better = [c for c, variance in doubtful if variance < best.variance.value]
+    return Plan(
+        best,
+        vrpo,
+        doubled,
+        planner.ratio(best.candidate, vrpo.candidate),
+        _with_errors(planner, vouched),
+        _with_errors(planner, doubtful),
+        limit,
+        planner.pilot.evaluations,
+        planner.pilot.groups,
+        planner.degrees_of_freedom,
+        list(notes(planner, best, vrpo, better[0] if better else None)),
+    )
+
+
+def _with_errors(planner: Planner, rows: Sequence[tuple[Candidate, float]]) -> list[tuple[Candidate, Estimate]]:
+    """Errors for the first few: each takes the jackknife's many predictions."""
+    first = [(candidate, planner.mean_variance(candidate)) for candidate, _ in rows[:SHOWN]]
+    return first + [(candidate, Estimate(value, None, "not worked out")) for candidate, value in rows[SHOWN:]]
 
 
 def plan(
@@ -107,10 +145,8 @@ def plan(
     gradient : {"none", "full", "up-proj"}
         Whose gradient's variance to predict as well, from a small pool of its own: 12 backward passes a response.
     """
-    cost = cost or Cost()
-    size = SET if budget is None else min(SET, max(2, cost.timesteps(1, budget)))
-    data = run_pilot(cases, pilot, size=size, seed=seed, batch_tokens=batch_tokens, progress=progress)
-    planner = Planner(data, beta, cost, weightings)
+    data = run_pilot(cases, pilot, seed=seed, batch_tokens=batch_tokens, progress=progress)
+    planner = Planner(data, beta, cost or Cost(), weightings)
     targets: dict[str, Any] = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
     found = make_plan(planner, **targets)
     if gradient == "none":
@@ -128,40 +164,3 @@ def _gradient(
         for case, pool in zip(cases, pools, strict=True)
     ]
     return total([p.loss_gradient_variance(budget, Coupling(), beta, seed=seed).value for p in found]) / len(found)
-
-
-def _least(planner: Planner, stderr: float | None, bias: float | None) -> float:
-    """The least whole cost, from one timestep of one mask on, that reaches a target; variances fall with the budget."""
-
-    def reached(limit: float) -> bool:
-        variances = planner.variances(planner.recommend(limit))
-        if stderr is not None:
-            return float(variances.mean()) <= stderr**2
-        return total(loss.bias_bound(planner.scores, variances)) / len(variances) <= float(bias or 0.0)
-
-    start = planner.cost.timestep + planner.cost.mask
-    low, high = 0.0, start
-    while not reached(high):
-        low, high = high, 2 * high
-        if high > MOST * start:
-            raise ValueError(f"no budget up to {MOST * start:g} reaches the target: ask for a larger one")
-    while high - low > max(1.0, 0.01 * high):
-        middle = (low + high) / 2
-        low, high = (low, middle) if middle >= start and reached(middle) else (middle, high)
-    return float(math.ceil(high))
-
-
-def _notes(planner: Planner, best: Forecast, vrpo: Forecast) -> list[str]:
-    notes = []
-    if planner.pilot.groups < 3:
-        notes.append("the pilot has two groups: no error of the predictions; take more evaluations")
-    for w in (w for w in planner.weightings if not planner.vouched(w, MOST)):
-        gain = planner.gains[w]
-        if gain.stderr is None or gain.value - CERTAIN * gain.stderr < 1:
-            notes.append(
-                f"the pilot is too small to tell whether {w.spec} weights help; a larger one may recommend them"
-            )
-    error = best.variance.stderr
-    if error is not None and abs(vrpo.variance.value - best.variance.value) < CERTAIN * error and best != vrpo:
-        notes.append("the pilot is too small to tell the recommendation from VRPO's choice")
-    return notes

@@ -10,6 +10,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import total
 from vrpo_theory.planning.candidates import (
     TRIED,
@@ -22,14 +24,19 @@ from vrpo_theory.planning.candidates import (
 )
 from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.statements import loss
-from vrpo_theory.types import Estimate, Profile, Side
+from vrpo_theory.types import Budget, Estimate
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
 
-CERTAIN = 2.0
-"""Standard errors by which a gain must clear 1 before weights that were only tried on the pilot are recommended."""
+SETS = 4
+"""Timesteps per token up to which a law is worked out. More are that many times more independent sets of at most L
+timesteps, so their variance falls like 1/n_t; but for the sets' sizes, which then hardly matter."""
+BLOCKS = 16
+"""Most parts that the jackknife leaves out in turn: its cost does not grow with the pilot."""
+LEVEL = 0.95
+"""Of the intervals; weights that were only tried on the pilot are recommended if their gain's interval is below 1."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,15 @@ class Forecast:
     candidate : Candidate
     variance : Estimate
         Of the score, nats squared; its error by leaving pilot groups out.
+    interval : (float, float) or None
+        Where the variance is, by Student's t on the scale of its logarithm; None where there is no error.
     bias_bound, bias_local : float
         Of the loss: the sharp bound, and q (1 - q) V/2.
     """
 
     candidate: Candidate
     variance: Estimate
+    interval: tuple[float, float] | None
     bias_bound: float
     bias_local: float
 
@@ -65,22 +75,31 @@ class Planner:
     ) -> None:
         self.pilot, self.beta, self.cost, self.weightings = pilot, beta, cost, weightings
         self.profiles = pilot.profiles()
+        self._known: dict[Candidate, Array] = {}
 
     @cached_property
-    def parts(self) -> list[Pilot]:
-        """The pilot less each of its groups: what the jackknife is made of."""
-        return [self.pilot.without(g) for g in range(self.pilot.groups)] if self.pilot.groups > 2 else []
+    def parts(self) -> list[Planner]:
+        """The same from the pilot less some of its groups: what the jackknife is made of; none for two groups."""
+        groups = self.pilot.groups
+        if groups < 3:
+            return []
+        blocks = np.array_split(np.arange(groups), min(groups, BLOCKS))
+        return [Planner(self.pilot.without(block), self.beta, self.cost, self.weightings) for block in blocks]
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Of every standard error."""
+        return max(len(self.parts) - 1, 0)
 
     @cached_property
-    def left_out(self) -> list[list[dict[Side, Profile]]]:
-        """Profiles of every part."""
-        return [part.profiles() for part in self.parts]
+    def measured(self) -> dict[Weighting, float]:
+        """Variance of weights that join masks over plain weights', between the pilot's groups."""
+        return {w: measured_gain(self.pilot, w) for w in self.weightings if w != PLAIN}
 
     @cached_property
     def gains(self) -> dict[Weighting, Estimate]:
-        """Variance of weights that join masks over plain weights'."""
-        joined = [w for w in self.weightings if w != PLAIN]
-        return {w: _jackknife(measured_gain(self.pilot, w), [measured_gain(p, w) for p in self.parts]) for w in joined}
+        """The same, with errors."""
+        return {w: _jackknife(value, [p.measured[w] for p in self.parts]) for w, value in self.measured.items()}
 
     @cached_property
     def scores(self) -> list[float]:
@@ -88,42 +107,69 @@ class Planner:
         return [self.beta * margin for margin in score_estimates(self.pilot)]
 
     def variances(self, candidate: Candidate) -> Array:
-        """Predicted variance of every pair's score, nats squared."""
-        gain = 1.0 if candidate.weighting == PLAIN else self.gains[candidate.weighting].value
-        return self.beta**2 * gain * np.array(predicted(candidate, self.profiles))
+        """Predicted variance of every pair's score, nats squared; 0 where it is the rounding of the terms."""
+        n_t, n_yt = candidate.budget.n_t, candidate.budget.n_yt
+        steps = min(n_t, SETS * self.pilot.longest)
+        margin = self._worked_out(candidate.design, Budget(steps, n_yt), candidate.coupling)
+        return self.beta**2 * self.measured.get(candidate.weighting, 1.0) * steps / n_t * margin
+
+    def mean_variance(self, candidate: Candidate) -> Estimate:
+        """Mean of `variances` over pairs, with its error."""
+        return _jackknife(self._mean(candidate), [part._mean(candidate) for part in self.parts])
+
+    def ratio(self, candidate: Candidate, other: Candidate) -> Estimate:
+        """Mean variance of one candidate over another's; 1 where neither varies."""
+        return _jackknife(self._ratio(candidate, other), [part._ratio(candidate, other) for part in self.parts])
+
+    def interval(self, estimate: Estimate) -> tuple[float, float] | None:
+        """Where a positive quantity is, at `LEVEL`; None where there is no error, or nothing to tell."""
+        from scipy.stats import t
+
+        if estimate.stderr is None or not estimate.value > 0:
+            return None
+        quantile = float(t.ppf((1 + LEVEL) / 2, self.degrees_of_freedom))
+        factor = math.exp(min(quantile * estimate.stderr / estimate.value, math.log(1e9)))
+        return estimate.value / factor, estimate.value * factor
 
     def forecast(self, candidate: Candidate) -> Forecast:
         """Predictions for one candidate, with errors."""
-        per_pair = self.variances(candidate)
-        parts = [self.beta**2 * float(np.mean(predicted(candidate, profiles))) for profiles in self.left_out]
-        variance = _jackknife(float(per_pair.mean()), parts)
-        if candidate.weighting != PLAIN and variance.stderr is not None:
-            gain = self.gains[candidate.weighting]
-            relative = math.hypot(variance.stderr * gain.value / variance.value, (gain.stderr or 0.0) / gain.value)
-            variance = Estimate(variance.value, variance.value * relative)
+        variance, per_pair = self.mean_variance(candidate), self.variances(candidate)
         bound, local = (total(f(self.scores, per_pair)) / len(per_pair) for f in (loss.bias_bound, loss.local_bias))
-        return Forecast(candidate, variance, bound, local)
+        return Forecast(candidate, variance, self.interval(variance), bound, local)
 
     def ranking(self, limit: float) -> list[tuple[Candidate, float]]:
-        """Every candidate within the cost with its mean predicted variance, best first."""
-        found = [(c, float(self.variances(c).mean())) for c in candidates(limit, self.cost, self.weightings)]
-        return sorted(found, key=lambda item: item[1])
+        """Every candidate within the cost, best mean predicted variance first, but those not vouched for last."""
+        found = [(c, self._mean(c)) for c in candidates(limit, self.cost, self.weightings)]
+        return sorted(found, key=lambda item: (not self.vouched(item[0]), item[1]))
 
     def recommend(self, limit: float) -> Candidate:
         """The best candidate that the pilot can vouch for."""
-        return next(c for c, _ in self.ranking(limit) if self.vouched(c.weighting, c.budget.n))
+        return self.ranking(limit)[0][0]
 
-    def vouched(self, weighting: Weighting, n: int) -> bool:
-        """Plain weights are predicted by theory; others need a measured gain that clears its error.
+    def vouched(self, candidate: Candidate) -> bool:
+        """Plain weights are predicted by theory; others need a measured gain whose interval is below 1.
 
         The gain was measured on groups; it grows with the number of masks, so it is no word on fewer.
         """
-        if weighting == PLAIN:
+        if candidate.weighting == PLAIN:
             return True
-        if n < self.pilot.size:
-            return False
-        gain = self.gains[weighting]
-        return gain.stderr is not None and gain.value + CERTAIN * gain.stderr < 1
+        within = self.interval(self.gains[candidate.weighting])
+        return candidate.budget.n >= self.pilot.size and within is not None and within[1] < 1
+
+    def _worked_out(self, design: Design, budget: Budget, coupling: Coupling) -> Array:
+        """Variance of every pair's margin under plain weights, kept for the next time."""
+        plain = Candidate(design, PLAIN, budget, coupling)
+        if plain not in self._known:
+            found = np.array(predicted(plain, self.profiles))
+            self._known[plain] = np.where(found * budget.n > self.pilot.rounding, found, 0.0)
+        return self._known[plain]
+
+    def _mean(self, candidate: Candidate) -> float:
+        return float(self.variances(candidate).mean())
+
+    def _ratio(self, candidate: Candidate, other: Candidate) -> float:
+        over, under = self._mean(candidate), self._mean(other)
+        return over / under if under > 0 else 1.0
 
 
 def _jackknife(value: float, left_out: Sequence[float]) -> Estimate:

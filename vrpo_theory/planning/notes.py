@@ -1,0 +1,77 @@
+"""What a pilot cannot tell, and what would (layer 4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from vrpo_theory.exact import MAX_LENGTH
+from vrpo_theory.planning.candidates import Candidate
+from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.types import Estimate
+
+
+def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Candidate | None) -> Iterator[str]:
+    """Sentences for people.
+
+    Parameters
+    ----------
+    best, vrpo : Forecast
+        The recommendation, and VRPO's choice at the same cost.
+    doubtful : Candidate or None
+        What is predicted to be better than the recommendation, by a gain that the pilot cannot vouch for.
+    """
+    if best.variance.value == 0:
+        yield f"the variance of the score is 0 ({_why_still(planner)}): any budget will do, one mask is enough"
+        return
+    if not planner.parts:
+        yield "the pilot has two groups, so its predictions have no errors: raise --pilot"
+    if doubtful is not None:
+        yield _doubt(planner, doubtful, best.candidate)
+    if best.candidate != vrpo.candidate:
+        ratio = planner.ratio(best.candidate, vrpo.candidate)
+        within = planner.interval(ratio)
+        if within is not None and within[1] >= 1:
+            yield (
+                "the pilot cannot tell the recommendation from VRPO's choice: the ratio of their variances is "
+                f"{_with_error(ratio)}{_deciding(planner, ratio)}"
+            )
+    if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.candidate.budget.n:
+        yield (
+            f"responses have at most {planner.pilot.longest} tokens: `vrpo score --method exact` takes "
+            f"{2**planner.pilot.longest - 1} forward passes per response and model at most, and has no error"
+        )
+
+
+def _why_still(planner: Planner) -> str:
+    if planner.beta == 0:
+        return "beta is 0"
+    if planner.pilot.longest == 1:
+        return "a response of one token has one mask"
+    return "policy and reference differ by the same amount under every mask of the pilot"
+
+
+def _doubt(planner: Planner, doubtful: Candidate, best: Candidate) -> str:
+    weighting = doubtful.weighting
+    if doubtful.budget.n < planner.pilot.size:
+        return f"{weighting.spec} weights were tried on {planner.pilot.size} masks, which is no word on fewer"
+    gain = planner.gains[weighting]
+    return (
+        f"{doubtful.name} is predicted to have {_with_error(planner.ratio(doubtful, best))} of the recommendation's "
+        f"variance and is not recommended: the pilot is too small to vouch for its weights, whose variance over plain "
+        f"ones is {_with_error(gain)}{_deciding(planner, gain)}"
+    )
+
+
+def _deciding(planner: Planner, ratio: Estimate) -> str:
+    """How large a pilot would have its interval on one side of 1, if the ratio stays what it is."""
+    within = planner.interval(ratio)
+    if within is None or ratio.value >= 0.98:
+        return ""
+    times = (math.log(within[1] / ratio.value) / math.log(1 / ratio.value)) ** 2
+    needed = math.ceil(times * planner.pilot.groups) * planner.pilot.size
+    return f"; --pilot {needed} would decide, if the ratio stays"
+
+
+def _with_error(estimate: Estimate) -> str:
+    return f"{estimate.value:.2g}" if estimate.stderr is None else f"{estimate.value:.2f} +- {estimate.stderr:.2f}"

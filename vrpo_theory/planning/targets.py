@@ -1,0 +1,58 @@
+"""The least budget for a target (layer 4)."""
+
+from __future__ import annotations
+
+import math
+
+from vrpo_theory.numerics import total
+from vrpo_theory.planning.planner import Planner
+from vrpo_theory.statements import loss
+
+STEP = 64.0
+"""Most by which the budget grows from one look to the next."""
+
+
+def least_budget(planner: Planner, *, stderr: float | None = None, bias: float | None = None) -> float:
+    """The least whole cost, from one timestep of one mask on, that reaches a target; variances fall with the budget.
+
+    Parameters
+    ----------
+    stderr, bias : float
+        One of them: root mean variance of the score over pairs; mean sharp bound of the loss's bias, in nats.
+
+    Raises
+    ------
+    ValueError
+        If the most that is planned does not reach the target; the message extrapolates how much would.
+    """
+    price, most = planner.cost.timestep + planner.cost.mask, planner.cost.most
+    low, high = 0.0, price
+    while (excess := _excess(planner, high, stderr, bias)) > 1:
+        if high >= most:
+            raise ValueError(_out_of_reach(high, excess, stderr, bias))
+        low, high = high, min(high * min(max(excess, 2.0), STEP), most)
+    while high - low > max(1.0, 0.01 * high):
+        middle = (low + high) / 2
+        reached = middle >= price and _excess(planner, middle, stderr, bias) <= 1
+        low, high = (low, middle) if reached else (middle, high)
+    return float(math.ceil(high))
+
+
+def _excess(planner: Planner, limit: float, stderr: float | None, bias: float | None) -> float:
+    """What the recommendation gives over what is wanted: a variance, or a bound on the bias; both fall like 1/n."""
+    variances = planner.variances(planner.recommend(limit))
+    if stderr is not None:
+        return float(variances.mean()) / stderr**2
+    return total(loss.bias_bound(planner.scores, variances)) / len(variances) / float(bias or 0.0)
+
+
+def _out_of_reach(limit: float, excess: float, stderr: float | None, bias: float | None) -> str:
+    name, wanted, reached = (
+        ("standard error", stderr, math.sqrt(excess) * stderr) if stderr is not None
+        else ("bound on the bias", bias, excess * float(bias or 0.0))
+    )  # fmt: skip
+    return (
+        f"no budget up to {limit:g} forward passes per response and model, the most that is planned, reaches a {name} "
+        f"of {wanted:g}: that budget gives {reached:.2g}, and about {limit * excess:.2g} would be needed if the "
+        "variance goes on falling like 1/n (an extrapolation); give a larger target"
+    )
