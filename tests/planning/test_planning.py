@@ -8,9 +8,21 @@ import pytest
 
 from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Coupling, estimate_scores
 from vrpo_theory.exact import gap_profile, margin_moments, margin_variance, profiles, tabulate, true_margin
-from vrpo_theory.planning import Candidate, Cost, Pilot, Planner, candidates, make_plan, plan, predicted, run_pilot
+from vrpo_theory.planning import (
+    Candidate,
+    Cost,
+    Group,
+    Pilot,
+    Planner,
+    Sample,
+    candidates,
+    make_plan,
+    plan,
+    predicted,
+    run_pilot,
+)  # fmt: skip
 from vrpo_theory.planning.fit import fit_profile
-from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, Sample
+from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, SIZE
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES
 from vrpo_theory.weightings.plain import PLAIN
@@ -130,7 +142,9 @@ def test_a_target_is_reached_by_the_least_budget(target):
 
 
 @pytest.mark.parametrize(
-    "targets", [{}, {"budget": 8, "target_bias": 0.1}, {"budget": 0}, {"target_stderr": -1.0}], ids=str
+    "targets",
+    [{}, {"budget": 8, "target_bias": 0.1}, {"budget": 0}, {"target_stderr": -1.0}, {"budget": math.inf}],
+    ids=str,
 )
 def test_exactly_one_positive_target(targets):
     planner = Planner(run_pilot(MARKOV[0], 8), BETA, Cost(), (PLAIN,))
@@ -140,12 +154,14 @@ def test_exactly_one_positive_target(targets):
 
 def test_targets_out_of_reach_and_budgets_too_small_are_refused():
     planner = Planner(run_pilot(MARKOV[0], 8), BETA, Cost(), (PLAIN,))
-    with pytest.raises(ValueError, match="reaches the target"):
+    with pytest.raises(ValueError, match=r"no budget up to .* gives .* would be needed .* extrapolation"):
         make_plan(planner, target_stderr=1e-9)
+    with pytest.raises(ValueError, match="the most that is planned"):
+        make_plan(planner, budget=1e9)
     with pytest.raises(ValueError, match="does not pay for one mask"):
         candidates(0.5, Cost())
-    with pytest.raises(ValueError, match="no two groups"):
-        run_pilot(MARKOV[0], 3)
+    with pytest.raises(ValueError, match="pilot of 0 evaluations"):
+        run_pilot(MARKOV[0], 0)
     with pytest.raises(ValueError, match="c_t >= 0"):
         Cost(-1.0, 1.0)
 
@@ -171,7 +187,7 @@ def test_pilot_draws_are_no_estimates_draws():
     """The same seed, design, budget and group: only the pilot's own place differs, so no mask is drawn twice."""
     case = MARKOV[0][0]
     pilot, estimate = (
-        SHARED.draw(case.pair, DESIGN, Budget(8), seed=0, repeat=repeat, group=0) for repeat in (REPEAT, 0)
+        SHARED.draw(case.pair, DESIGN, Budget(SIZE), seed=0, repeat=repeat, group=0) for repeat in (REPEAT, 0)
     )
     assert (pilot[0].masks.mask != estimate[0].masks.mask).any()
     assert REPEAT not in range(10**6)
@@ -191,7 +207,7 @@ def test_pilot_then_estimate_keeps_the_mean():
             chosen.add(best)
             mass += prob
             total += prob * mean_estimate(answers, best)
-    assert len(chosen) == 3
+    assert len(chosen) > 1
     assert mass == pytest.approx(1, rel=1e-12)
     assert total == pytest.approx(true_margin(answers), rel=1e-12)
 
@@ -207,7 +223,7 @@ def samples(answers, first, second):
             np.stack([answers.model(r).look_up(response, d.masks.mask) for r in ("policy", "reference")], 2)
             for d in groups
         ]
-        out[side] = Sample(groups, terms)
+        out[side] = Sample([Group(*each) for each in zip(groups, terms, strict=True)])
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -25,18 +25,23 @@ from vrpo_theory.options import (
     Reference,
     Rendered,
     Seed,
+    Store,
     Truncate,
     positive,
 )
+from vrpo_theory.tables import terminal_width
 
 
 def plan(
+    context: typer.Context,
     policy: Policy,
     reference: Reference,
     pairs: Pairs,
-    pilot: Annotated[int, typer.Option(min=4, help="evaluations per response")] = 64,
+    pilot: Annotated[
+        int, typer.Option(min=1, help="forward passes per response and model to plan from, in groups of 8 masks")
+    ] = 64,
     budget: Annotated[
-        float | None, typer.Option(callback=positive, help="cost per response and model, in forward passes")
+        float | None, typer.Option(callback=positive, help="forward passes per response and model to spend")
     ] = None,
     target_stderr: Annotated[
         float | None, typer.Option(callback=positive, help="largest acceptable standard error of a score")
@@ -60,42 +65,75 @@ def plan(
     device: Device = "cpu",
     device_map: DeviceMap = None,
     dtype: Dtype = "float32",
+    store: Store = None,
     json: Json = False,
 ) -> None:
-    """The best way to spend a budget, or the least budget for a target, from a pilot on your own pairs."""
+    """The best way to spend a budget, or the least budget for a target, from a pilot on your own pairs.
+
+    With --store the pilot is kept: another budget or target evaluates nothing, and a larger --pilot only the rest.
+    """
     with exit_codes():
         from tqdm import tqdm
 
         from vrpo_theory import planning
-        from vrpo_theory.inputs import Sources, read_cases
+        from vrpo_theory.inputs import Sources
         from vrpo_theory.planning import report
+        from vrpo_theory.recording import opened
         from vrpo_theory.reproduce import Context
-        from vrpo_theory.reproduce._provenance import provenance
+        from vrpo_theory.reproduce._provenance import provenance, record_fields
 
+        prices = _cost(cost)
         given = sum(x is not None for x in (budget, target_stderr, target_bias))
         if given != 1:
             raise InputError(f"give one of --budget, --target-stderr and --target-bias, got {given}")
-        prices = numbers(cost, float, "--cost")
-        if len(prices) != 2:
-            raise InputError(f"--cost {cost!r} is not two numbers: the cost of a timestep and of a mask, as in 0,1")
         options = {"device": device, "dtype": dtype, "device_map": device_map}
         sources = Sources(
             policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
         )  # fmt: skip
-        cases = read_cases(sources)
-        with tqdm(desc="pilot evaluations", leave=False, disable=None) as bar:
-            try:
-                found = planning.plan(
-                    cases, pilot=pilot, budget=budget, target_stderr=target_stderr, target_bias=target_bias,
-                    cost=planning.Cost(*prices), beta=beta, seed=seed, gradient=gradient, batch_tokens=batch_tokens,
-                    progress=bar.update,
-                )  # fmt: skip
-            except ValueError as error:
-                raise InputError(str(error)) from None
-        context = Context(
+        settings = Context(
             seed=seed, beta=beta, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype, scale="real"
         )
-        if json:
-            print_json(report.document(found) | {"provenance": provenance(context, {sources.label: cases})})
-        else:
-            show(report.text(found))
+        with opened(sources, store, lambda cases: record_fields(settings, sources, cases)) as cases:
+            total = planning.forward_passes(cases, pilot)
+            with tqdm(total=total, desc="forward passes of the pilot", leave=False, disable=None) as bar:
+                try:
+                    found = planning.plan(
+                        cases, pilot=pilot, budget=budget, target_stderr=target_stderr, target_bias=target_bias,
+                        cost=prices, beta=beta, seed=seed, gradient=gradient, batch_tokens=batch_tokens,
+                        progress=bar.update,
+                    )  # fmt: skip
+                except ValueError as error:
+                    raise InputError(str(error)) from None
+            origin = provenance(settings, {sources.label: cases})
+    same = _same_options(context, "score")
+    if json:
+        print_json(report.document(found, same) | {"provenance": origin})
+    else:
+        show(report.text(found, same, terminal_width()))
+
+
+def _cost(text: str) -> Any:
+    """A cost model from "0,1"."""
+    from vrpo_theory.planning import Cost
+
+    prices = numbers(text, float, "--cost")
+    if len(prices) != 2:
+        raise InputError(f"--cost {text!r} is not two numbers: the cost of a timestep and of a mask, as in 0,1")
+    try:
+        return Cost(*prices)
+    except ValueError as error:
+        raise InputError(f"--cost {text!r}: {error}") from None
+
+
+def _same_options(context: typer.Context, other: str) -> list[str]:
+    """The options that the user gave and another command takes too, as words of a command line."""
+    commands = context.parent.command if context.parent else context.command
+    taken = {p.name for p in commands.get_command(context, other).params}  # type: ignore[attr-defined]
+    sources = {p.name: context.get_parameter_source(p.name or "") for p in context.command.params}
+    words = []
+    for option in context.command.params:
+        if option.name in taken - {"json"} and getattr(sources[option.name], "name", "") == "COMMANDLINE":
+            value = context.params[option.name]
+            name = option.secondary_opts[0] if value is False else option.opts[0]
+            words += [name] if isinstance(value, bool) else [name, str(value)]
+    return words

@@ -1,7 +1,7 @@
 """Choosing a design, weights, timesteps, masks and sharing from a pilot, under a cost model (layer 4)."""
 
 from vrpo_theory.planning.candidates import Candidate, Cost, candidates, predicted
-from vrpo_theory.planning.pilot import Pilot, run_pilot
+from vrpo_theory.planning.pilot import Group, Pilot, Sample, forward_passes, run_pilot
 from vrpo_theory.planning.plan import Plan, make_plan, plan
 from vrpo_theory.planning.planner import Forecast, Planner
 
@@ -9,10 +9,13 @@ __all__ = [
     "Candidate",
     "Cost",
     "Forecast",
+    "Group",
     "Pilot",
     "Plan",
     "Planner",
+    "Sample",
     "candidates",
+    "forward_passes",
     "make_plan",
     "plan",
     "predicted",

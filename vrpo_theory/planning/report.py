@@ -10,6 +10,7 @@ from typing import Any
 from vrpo_theory.planning.candidates import Candidate
 from vrpo_theory.planning.plan import Plan
 from vrpo_theory.planning.planner import LEVEL, Forecast
+from vrpo_theory.tables import table, wrapped
 from vrpo_theory.types import Estimate
 
 SHOWN = 8
@@ -65,35 +66,42 @@ def command(plan: Plan, options: Sequence[str] = ()) -> str:
     return shlex.join(words)
 
 
-def text(plan: Plan, options: Sequence[str] = ()) -> str:
-    """For people: the command line to use, the predictions, and what the pilot leaves open."""
-    lines = [
-        f"At a cost of {plan.cost:g} forward passes per response and model:",
-        f"  {command(plan, options)}",
+def text(plan: Plan, options: Sequence[str] = (), width: int | None = None) -> str:
+    """For people: the command line to use, the predictions, and what the pilot leaves open.
+
+    Parameters
+    ----------
+    width : int or None
+        Most characters a line of a table or a note, as in `vrpo_theory.tables.table`.
+    """
+    parts = [
+        f"At a cost of {plan.cost:g} forward passes per response and model:\n  {command(plan, options)}\n"
         f"({GROUPS} groups give standard errors, at {GROUPS} times the cost; one is enough for training)",
-        "",
-        f"Predicted from a pilot of {plan.evaluations} forward passes per response and model ({plan.groups} groups):",
-        f"{'':14s} {'variance of the score':>24s} {f'{LEVEL:.0%} interval':>18s} {'bias bound':>11s} {'bias':>9s}",
-        *(_line(name, f) for name, f in _shown(plan)),
+        _predictions(plan, width),
+        _ranking("Ranking by predicted variance of the score (nats^2)", plan.ranking[:SHOWN], width),
     ]
-    if plan.gradient is not None:
-        lines.append(f"variance of the loss gradient under VRPO's choice: {plan.gradient:.2g}")
-    lines += ["", "Ranking by predicted variance of the score (nats^2):"]
-    lines += [f"  {_value(variance):18s} {c.name}" for c, variance in plan.ranking[:SHOWN]]
     if plan.doubtful:
-        lines += ["Not recommended, as the pilot cannot vouch for their weights:"]
-        lines += [f"  {_value(variance):18s} {c.name}" for c, variance in plan.doubtful]
-    lines += ["", *(f"note: {note}" for note in plan.notes)] if plan.notes else []
-    return "\n".join(lines)
+        parts.append(_ranking("Not recommended: the pilot cannot vouch for their weights", plan.doubtful, width))
+    if plan.gradient is not None:
+        parts.append(f"Variance of the loss gradient under VRPO's choice: {plan.gradient:.2g}")
+    return "\n\n".join([*parts, *(wrapped(f"note: {note}", width) for note in plan.notes)])
 
 
-def _shown(plan: Plan) -> list[tuple[str, Forecast]]:
-    return [("recommended", plan.recommended), ("VRPO's choice", plan.vrpo), ("twice the cost", plan.doubled)]
+def _predictions(plan: Plan, width: int | None) -> str:
+    named = (("recommended", plan.recommended), ("VRPO's choice", plan.vrpo), ("twice the cost", plan.doubled))
+    header = ["", "variance of the score", f"{LEVEL:.0%} interval", "bias of the loss", "at most"]
+    title = f"Predicted from a pilot of {plan.evaluations} forward passes per response and model"
+    return table(header, [_row(name, forecast) for name, forecast in named], title=title, width=width)
 
 
-def _line(name: str, f: Forecast) -> str:
+def _row(name: str, f: Forecast) -> list[str]:
     within = "-" if f.interval is None else f"{f.interval[0]:.2g} to {f.interval[1]:.2g}"
-    return f"{name:14s} {_value(f.variance):>24s} {within:>18s} {f.bias_bound:11.1e} {f.bias_local:9.1e}"
+    return [name, _value(f.variance), within, f"{f.bias_local:.1e}", f"{f.bias_bound:.1e}"]
+
+
+def _ranking(title: str, rows: Sequence[tuple[Candidate, Estimate]], width: int | None) -> str:
+    header = ["variance", "design, weights, timesteps x masks, sharing"]
+    return table(header, [[_value(v), c.name] for c, v in rows], title=title, left={1}, width=width)
 
 
 def _value(estimate: Estimate) -> str:

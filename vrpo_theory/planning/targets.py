@@ -25,17 +25,17 @@ def least_budget(planner: Planner, *, stderr: float | None = None, bias: float |
     ValueError
         If the most that is planned does not reach the target; the message extrapolates how much would.
     """
-    price, most = planner.cost.timestep + planner.cost.mask, planner.cost.most
-    low, high = 0.0, price
+    price, most = planner.cost.timestep + planner.cost.mask, math.floor(planner.cost.most)
+    low, high = 0, math.ceil(price)
     while (excess := _excess(planner, high, stderr, bias)) > 1:
         if high >= most:
             raise ValueError(_out_of_reach(high, excess, stderr, bias))
-        low, high = high, min(high * min(max(excess, 2.0), STEP), most)
-    while high - low > max(1.0, 0.01 * high):
-        middle = (low + high) / 2
+        low, high = high, min(math.ceil(high * min(max(excess, 2.0), STEP)), most)
+    while high - low > max(1, high // 100):
+        middle = (low + high) // 2
         reached = middle >= price and _excess(planner, middle, stderr, bias) <= 1
         low, high = (low, middle) if reached else (middle, high)
-    return float(math.ceil(high))
+    return float(high)
 
 
 def _excess(planner: Planner, limit: float, stderr: float | None, bias: float | None) -> float:
