@@ -149,6 +149,9 @@ def plan(
     planner = Planner(data, beta, cost or Cost(), weightings)
     targets: dict[str, Any] = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
     found = make_plan(planner, **targets)
+    if pilot < found.evaluations:
+        raised = f"the pilot has {found.evaluations} forward passes per response and model, its least, not {pilot}"
+        found = replace(found, notes=[*found.notes, raised])
     if gradient == "none":
         return found
     budget_of = found.vrpo.candidate.budget
