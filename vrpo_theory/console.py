@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -34,7 +35,8 @@ def exit_codes(resume: str = "run the same command again") -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, _terminate)
     _accept_any_character()
     try:
-        yield
+        with _warnings_as_lines():
+            yield
     except InputError as error:
         _leave(str(error), 2)
     except CheckError as error:
@@ -49,6 +51,18 @@ def exit_codes(resume: str = "run the same command again") -> Iterator[None]:
         _leave(f"{type(error).__name__}: {error}; to resume: {resume}", 1)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """What Python would print with a file's name and a line of source."""
+
+    def line(message: Warning | str, *where: Any, **more: Any) -> None:
+        say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = line
+        yield
 
 
 def say(message: str) -> None:
