@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from vrpo_theory.errors import InputError
-from vrpo_theory.sampling.store._file import StoreFile, damaged, plainly
+from vrpo_theory.sampling.store._errors import damaged, plainly
+from vrpo_theory.sampling.store._file import StoreFile
 from vrpo_theory.sampling.store._manifest import differences
 from vrpo_theory.sampling.store._rows import Key
 

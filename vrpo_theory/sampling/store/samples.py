@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from vrpo_theory.errors import InputError
 from vrpo_theory.sampling.store import _file, _manifest, _rows
-from vrpo_theory.sampling.store._file import StoreFile, plainly
+from vrpo_theory.sampling.store._errors import plainly
+from vrpo_theory.sampling.store._file import StoreFile
+from vrpo_theory.sampling.store._lock import hold
 from vrpo_theory.sampling.store._verify import verify
 from vrpo_theory.types import Response
 
@@ -32,11 +34,17 @@ class SampleStore:
     responses: two ranks that evaluate one mask in different batches may differ in the last bits, and that is refused.
 
     Use `open` or `read`, then the store as a context manager.
+
+    Attributes
+    ----------
+    remarks : list of str
+        What the file system refused, and how evaluations are kept instead; for the person to read.
     """
 
     def __init__(self, folder: Path, files: Sequence[StoreFile], own: StoreFile | None, held: ExitStack) -> None:
         self.folder = folder
         self._files, self._own, self._held = files, own, held
+        self.remarks = [f"{folder}: {r}" for r in dict.fromkeys(file.access.remark for file in files) if r]
 
     @classmethod
     def open(
@@ -69,13 +77,18 @@ class SampleStore:
         with ExitStack() as stack:
             with plainly(path):
                 folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(closing(_file.lock(path)))
+                refused = stack.enter_context(hold(path))
                 if not path.exists():
                     _file.create(path, fields)
             own = _opened(stack, path, write=True)
             others = [_opened(stack, other) for other in _paths(folder) if other != path]
             verify([own, *others], fields, free)
-            return cls(folder, [own, *others], own, stack.pop_all())
+            store = cls(folder, [own, *others], own, stack.pop_all())
+            if refused:
+                store.remarks.append(
+                    f"{folder}: the system locks no files ({refused}): claims beside them stand instead"
+                )
+            return store
 
     @classmethod
     def read(
