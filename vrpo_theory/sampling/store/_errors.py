@@ -72,8 +72,8 @@ def _translated(path: Path, error: sqlite3.Error) -> Exception:
         return InputError(f"{path} cannot be opened ({error}, {name}): give a folder that can be read and written")
     if code in _MALFORMED:
         return damaged(path, str(error))
-    said = f"{error}, {name}; every batch recorded before is safe"
-    return OSError(_SYSTEM.get(code, errno.EIO), said, str(path))
+    said = str(error) if code in _SYSTEM else f"{error}, {name}"
+    return OSError(_SYSTEM.get(code, errno.EIO), f"{said}; every batch recorded before is safe", str(path))
 
 
 def _primary(error: sqlite3.Error) -> int:
