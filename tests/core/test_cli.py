@@ -203,8 +203,7 @@ def test_a_recorded_run_is_repeated_without_models(pairs, tmp_path):
     assert more.exit_code == 2
     assert "evaluations" in more.stderr
     other = reproduce(tmp_path / "e", *checkpoints(pairs), *options, "--store", store, "--seed", 1)
-    assert other.exit_code == 2
-    assert "seed: 0 there, 1 here" in other.stderr
+    assert other.exit_code == 0, other.output
 
 
 def test_a_store_needs_checkpoints(tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,17 @@ from vrpo_theory.reproduce.base import Cases, Context
 from vrpo_theory.types import Case
 
 ROOT = Path(vrpo_theory.__file__).parent
+FAMILY = "vrpo_theory.models."
 PACKAGES = ("numpy", "scipy", "torch", "transformers", "peft")
 """Libraries that the numbers pass through; peft, which adapters need, may be absent."""
 
 
 def provenance(context: Context, cases: Cases) -> dict[str, Any]:
-    """Everything the numbers depend on, and a digest of it under "inputs"."""
+    """Everything the numbers depend on, and a digest of it under "inputs"; `signed` adds that of the numbers."""
     return sealed(
         made_with()
         | {
-            "options": {name: getattr(context, name) for name in OPTIONS},
+            "options": {f.name: getattr(context, f.name) for f in fields(context) if f.name not in HARMLESS},
             "template_clock": CLOCK.isoformat(),
             "models": {label: _models(group) for label, group in cases.items()},
             "pairs": {label: _pairs(group) for label, group in cases.items()},
@@ -47,48 +50,79 @@ def made_with() -> dict[str, Any]:
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
     """The record with its digest under "inputs", and with what numbers should not depend on."""
-    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    return record | {"inputs": digest, "commit": _commit(), "machine": platform.platform()}
+    return record | {"inputs": _digest(record), "commit": _commit(), "machine": platform.platform()}
 
 
-OPTIONS = (
-    "seed",
-    "beta",
-    "method",
-    "limit",
-    "batch_tokens",
-    "device",
-    "dtype",
-    "gradient",
-    "protocol",
-    "pool",
-    "repeats",
-    "scale",
-)
+HARMLESS = ("cases", "progress")
+"""Fields of a Context that are not options: the cases are recorded as models and pairs, and bars move no number."""
+
+
+def signed(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of cells and provenance, with a digest of its cells in the latter."""
+    return document | {"provenance": document["provenance"] | {"cells": _digest(document["cells"])}}
+
+
+def unaltered(document: Mapping[str, Any]) -> bool:
+    """Whether the cells of a document are those that it was signed with; without a digest that cannot be told."""
+    return bool(document["provenance"].get("cells") == _digest(document["cells"]))
 
 
 def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> dict[str, Any]:
-    """What evaluations depend on beside models, responses and masks: the fields of a sample store."""
+    """What a sample store writes down of a run; the first four must be equal in all runs of a store.
+
+    Evaluations are kept under model, response and mask, so that seeds, designs, pairs, tokenizers and folders cannot
+    confuse them. What else could move one unnoticed is refused: other code of the models and of the evaluation
+    (comments, docstrings and layout aside), another torch or transformers (or peft, under an adapter), another kind of device, another dtype.
+    Batches and threads move only the last bits: they are written down.
+    """
     import torch
 
-    files = sorted(Path(str(sources.policy)).glob("tokenizer*.json"))
-    tokenizer = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest() if files else None
+    policy = cases[0].policy
     return {
+        "code": evaluating_code([m for case in cases for m in (case.policy, case.reference)]),
+        "versions": _versions(["torch", "transformers", *["peft"] * (sources.adapter is not None)]),
+        "device": torch.device(policy.device).type,
+        "dtype": str(policy.dtype).removeprefix("torch."),
         "label": sources.label,
-        "code": code_digest(),
-        "versions": _versions(),
-        "device": context.device,
-        "dtype": context.dtype,
         "batch_tokens": context.batch_tokens,
         "threads": torch.get_num_threads(),
         "seed": context.seed,
-        "tokenizer": tokenizer,
-        "pairs": _pairs(cases),
     }
 
 
-def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES if importlib.util.find_spec(name)}
+def _versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    return {name: metadata.version(name) for name in names if importlib.util.find_spec(name)}
+
+
+def evaluating_code(models: Sequence[Any]) -> str:
+    """Hash of the code that an evaluation runs through, as it is parsed: what is common, and each model's own."""
+    homes = {type(model).__module__.split(".")[2] for model in models if type(model).__module__.startswith(FAMILY)}
+    own = [
+        p
+        for p in (ROOT / "models").rglob("*.py")
+        if p.relative_to(ROOT / "models").parts[0].removesuffix(".py") in homes
+    ]
+    common = [ROOT / "elbo.py", ROOT / "batching.py", ROOT / "models" / "base.py", *(ROOT / "models").glob("_*.py")]
+    parsed = {p.relative_to(ROOT).as_posix(): _shape(ast.parse(p.read_text())) for p in {*common, *own}}
+    return _digest(parsed)
+
+
+def _shape(node: Any) -> Any:
+    """A syntax tree as lists, alike under every Python: strings that stand as statements and empty fields left out."""
+    if isinstance(node, list):
+        return [_shape(part) for part in node if not _is_docstring(part)]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    parts = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+    return [type(node).__name__, *([name, _shape(value)] for name, value in parts)]
+
+
+def _is_docstring(node: Any) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def code_digest() -> str:

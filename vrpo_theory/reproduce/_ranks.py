@@ -12,20 +12,54 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.reproduce._ablation.study import Configuration, Measured
 from vrpo_theory.types import Case
 
+WORLD = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What a launcher (accelerate launch, torchrun) sets beside WORLD_SIZE."""
+FIX = "start all of them with accelerate launch, or unset WORLD_SIZE to run one alone"
+
 
 def rank() -> int:
     """This process's place; 0 alone."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK") or 0 if ranks() > 1 else 0
 
 
 def ranks() -> int:
-    """How many processes work together."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes work together: 1 unless a launcher says more. What other programs leave behind is ignored."""
+    return max(1, _number("WORLD_SIZE") or 1)
 
 
 def own_device(device: str) -> str:
     """The device of this process: its own GPU where there are several processes."""
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if device == "cuda" and ranks() > 1 else device
+    return f"cuda:{_number('LOCAL_RANK') or 0}" if device == "cuda" and ranks() > 1 else device
+
+
+def join() -> None:
+    """Meet the other processes, if there are any, before anything is computed.
+
+    Raises
+    ------
+    InputError
+        If the environment speaks of several processes, and they cannot meet.
+    """
+    if ranks() == 1:
+        return
+    place, missing = _number("RANK"), [name for name in WORLD if not os.environ.get(name)]
+    if missing or place is None or _number("LOCAL_RANK") is None or place >= ranks():
+        wrong = f"{', '.join(missing)} not set" if missing else f"RANK={os.environ['RANK']} is no place among them"
+        raise InputError(f"WORLD_SIZE={ranks()}, but {wrong}: {FIX}")
+    import torch
+    from accelerate import PartialState
+
+    try:
+        met = PartialState(cpu=not torch.cuda.is_available()).num_processes
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"{ranks()} processes could not meet ({str(error).splitlines()[0]}): {FIX}") from None
+    if met != ranks():
+        raise InputError(f"WORLD_SIZE={ranks()}, but {met} processes met: {FIX}")
+
+
+def _number(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def gathered(compute: Callable[[Sequence[Case]], list[Measured]], cases: Sequence[Case]) -> list[Measured]:
@@ -40,14 +74,10 @@ def gathered(compute: Callable[[Sequence[Case]], list[Measured]], cases: Sequenc
         return compute(cases)
     if len(cases) < ranks():
         raise InputError(f"{ranks()} processes for {len(cases)} pairs: launch fewer")
-    import torch
-    from accelerate import PartialState
+    join()
     from accelerate.utils import gather_object
 
-    PartialState(cpu=not torch.cuda.is_available())  # starts the process group
     found = gather_object([compute(cases[rank() :: ranks()])])
-    if len(found) != ranks():
-        raise RuntimeError(f"{len(found)} of {ranks()} processes answered: start them with accelerate launch")
     return [_merged(parts) for parts in zip(*found, strict=True)]
 
 

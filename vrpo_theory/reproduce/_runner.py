@@ -12,12 +12,13 @@ from typing import Any
 from vrpo_theory import plotting
 from vrpo_theory.console import print_json, say
 from vrpo_theory.errors import CheckError, InputError
-from vrpo_theory.files import write_atomically
+from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.inputs import Sources
 from vrpo_theory.recording import opened, replayed
 from vrpo_theory.reproduce import _ranks, _report
+from vrpo_theory.reproduce._ablation.precision import HALF
 from vrpo_theory.reproduce._comparison import differences
-from vrpo_theory.reproduce._provenance import provenance, record_fields
+from vrpo_theory.reproduce._provenance import provenance, record_fields, signed, unaltered
 from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
 
 Document = dict[str, Any]
@@ -37,12 +38,12 @@ def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -
     origin = provenance(context, context.cases)
     path = _file(exhibit, out, "json")
     known = None if fresh else _read(path)
-    if known is not None and known["provenance"]["inputs"] == origin["inputs"]:
+    if known is not None and known["provenance"].get("inputs") == origin["inputs"] and _trusted(known, path):
         say(f"{exhibit.name}: inputs unchanged, read from {path} (--fresh recomputes)")
         if _ranks.rank() == 0:
             _illustrate(exhibit, known, out)
         return known
-    document = {"cells": exhibit.documents(context), "provenance": origin}
+    document = signed({"cells": exhibit.documents(context), "provenance": origin})
     if _ranks.rank() == 0:
         _write(exhibit, document, out)
     return document
@@ -65,9 +66,20 @@ def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
 def _read(path: Path) -> Document | None:
     try:
         document = json.loads(path.read_text())
-        return document if {"cells", "provenance"} <= document.keys() else None
-    except (OSError, ValueError, AttributeError):
+        return document if isinstance(document["cells"], list) and isinstance(document["provenance"], dict) else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _trusted(known: Document, path: Path) -> bool:
+    """Whether a file holds the numbers that were computed; one that was edited is said to be, and kept aside."""
+    if unaltered(known):
+        return True
+    if "cells" in known["provenance"] and _ranks.rank() == 0:
+        aside = path.with_suffix(".edited.json")
+        path.replace(aside)
+        say(f"{path} was changed after it was computed: kept as {aside}, and computed again")
+    return False
 
 
 ILLUSTRATIONS: dict[str, Callable[[Exhibit, Document], str | bytes]] = {
@@ -124,6 +136,9 @@ def main(
 ) -> None:
     """Run or check the named exhibits and print them, as tables or as one JSON document."""
     chosen = find(names)
+    if not check:
+        require_writable(out, *(f"{exhibit.name}.{kind}" for exhibit in chosen for kind in ("json", "md", "png")))
+    _ranks.join()
     with _on(context, chosen, sources, store, from_store) as ready:
         documents = {
             exhibit.name: check_against(exhibit, ready, out) if check else run(exhibit, ready, out, fresh=fresh)
@@ -161,8 +176,20 @@ def _on(
         raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference, --pairs and --from-store")
     context = replace(context, scale="real")
     if from_store:
-        with replayed(from_store) as (cases, manifest):
-            yield replace(context, cases={manifest["label"]: cases[: context.limit]}, gradient="none")
+        if sources.given:
+            raise InputError("--from-store needs no models and has its pairs: drop --policy, --reference and --pairs")
+        with replayed(from_store) as (cases, fields):
+            _say_what_is_left_out(from_store, context, chosen, fields["dtype"])
+            told = {"device": fields["device"], "dtype": fields["dtype"], "gradient": "none"}
+            yield replace(context, cases={fields["label"]: cases[: context.limit]}, **told)
         return
     with opened(sources, store, lambda cases: record_fields(context, sources, cases), _ranks.rank()) as cases:
         yield replace(context, cases={sources.label: cases})
+
+
+def _say_what_is_left_out(store: Path, context: Context, chosen: Sequence[Exhibit], dtype: str) -> None:
+    """One line on the rows of the ablation that evaluations alone do not give."""
+    rows = ["variances of the gradient"] * (context.gradient != "none")
+    rows += ["deviations from float32"] * (dtype in HALF)
+    if rows and any(exhibit.name == "table3" for exhibit in chosen):
+        say(f"{store} gives no {' and no '.join(rows)}: they need the models (--policy, --reference, --pairs)")
