@@ -1,0 +1,150 @@
+"""The environment: a rank needs a launcher's world, alien variables are ignored, and what is computed is written."""
+
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from vrpo_theory.cli import app
+from vrpo_theory.errors import InputError
+from vrpo_theory.files import require_writable
+from vrpo_theory.reproduce import _ranks, _runner
+
+LAUNCHED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Sets variables, and unsets those of launchers that are not given."""
+
+    def put(**variables):
+        for name in LAUNCHED:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    put()
+    return put
+
+
+def reproduce(out, *options):
+    return CliRunner().invoke(app, ["reproduce", "consistency", "--out", str(out), *options])
+
+
+ALONE = [
+    {"RANK": "1"},
+    {"RANK": "3", "WORLD_SIZE": ""},
+    {"RANK": "1", "WORLD_SIZE": "1"},
+    {"RANK": "1", "WORLD_SIZE": "many"},
+    {"RANK": "", "WORLD_SIZE": "", "LOCAL_RANK": ""},
+    {"RANK": "x", "WORLD_SIZE": "-2"},
+    {"RANK": "1", "WORLD_SIZE": "2.5"},
+    {"LOCAL_RANK": "5"},
+    {
+        "SLURM_PROCID": "2",
+        "SLURM_NTASKS": "4",
+        "OMPI_COMM_WORLD_RANK": "1",
+        "OMPI_COMM_WORLD_SIZE": "2",
+        "PMI_SIZE": "2",
+    },
+]
+
+
+@pytest.mark.parametrize("variables", ALONE, ids=str)
+def test_without_a_launcher_s_world_a_process_is_alone(environment, variables):
+    environment(**variables)
+    assert (_ranks.rank(), _ranks.ranks(), _ranks.own_device("cuda")) == (0, 1, "cuda")
+    _ranks.join()
+
+
+@pytest.mark.parametrize("variables", [ALONE[0], ALONE[4], ALONE[8]], ids=str)
+def test_what_is_computed_is_written(environment, tmp_path, variables):
+    environment(**variables)
+    assert reproduce(tmp_path).exit_code == 0
+    assert json.loads((tmp_path / "consistency.json").read_text())["cells"]
+
+
+def test_a_launched_process_has_its_place(environment):
+    environment(**LAUNCHED)
+    assert (_ranks.rank(), _ranks.ranks(), _ranks.own_device("cuda"), _ranks.own_device("cpu")) == (
+        1, 2, "cuda:1", "cpu",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"MASTER_ADDR": ""}, "MASTER_ADDR not set"),
+        ({"MASTER_PORT": "", "RANK": ""}, "RANK, MASTER_PORT not set"),
+        ({"RANK": "2"}, "RANK=2 is no place"),
+        ({"RANK": "first"}, "RANK=first is no place"),
+    ],
+)
+def test_a_world_that_cannot_meet_is_refused_before_anything_is_computed(environment, tmp_path, change, words):
+    environment(**LAUNCHED | change)
+    result = reproduce(tmp_path / "out")
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert words in line
+    assert "accelerate launch, or unset WORLD_SIZE" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_processes_that_do_not_meet_are_refused(environment, monkeypatch):
+    accelerate = pytest.importorskip("accelerate")
+    environment(**LAUNCHED)
+    monkeypatch.setattr(accelerate, "PartialState", lambda **options: type("Alone", (), {"num_processes": 1}))
+    with pytest.raises(InputError, match="WORLD_SIZE=2, but 1 processes met"):
+        _ranks.join()
+
+    def unreachable(**options):
+        raise RuntimeError("connection refused\nat length")
+
+    monkeypatch.setattr(accelerate, "PartialState", unreachable)
+    with pytest.raises(InputError, match=r"could not meet \(connection refused\)"):
+        _ranks.join()
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"COLUMNS": "wide", "LINES": ""},
+        {"NO_COLOR": "1", "TERM": "dumb", "FORCE_COLOR": ""},
+        {"CUDA_VISIBLE_DEVICES": "", "HF_HOME": "/proc/nowhere"},
+        {"TMPDIR": "/nowhere/at/all", "HOME": "/nowhere"},
+        {"ACCELERATE_USE_CPU": "", "ACCELERATE_MIXED_PRECISION": "fp8", "TORCH_DEVICE_BACKEND_AUTOLOAD": "x"},
+    ],
+    ids=str,
+)
+def test_alien_variables_change_nothing(environment, tmp_path, variables):
+    environment()
+    assert reproduce(tmp_path / "plain").exit_code == 0
+    environment(**variables)
+    result = reproduce(tmp_path / "odd")
+    assert result.exit_code == 0, result.output
+    cells = [json.loads((tmp_path / name / "consistency.json").read_text())["cells"] for name in ("plain", "odd")]
+    assert cells[0] == cells[1]
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "taken"])
+def test_results_that_could_not_be_written_are_not_computed(environment, tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "taken" / "consistency.json").mkdir(parents=True)
+    monkeypatch.setattr(_runner, "run", lambda *arguments, **options: pytest.fail("computed"))
+    result = reproduce(tmp_path / place)
+    assert result.exit_code == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "Not a directory" in line or "is a folder" in line
+
+
+def test_a_folder_that_takes_no_files_is_said_to(tmp_path, monkeypatch):
+    require_writable(tmp_path / "new" / "below")
+    assert list(tmp_path.iterdir()) == []
+
+    def closed(**options):
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr("vrpo_theory.files.tempfile.TemporaryFile", closed)
+    with pytest.raises(InputError, match="Read-only file system"):
+        require_writable(tmp_path)
