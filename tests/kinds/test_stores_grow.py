@@ -106,7 +106,7 @@ def test_a_store_of_two_models_replays_the_last_with_all_its_pairs(tmp_path, pai
     result = replay(store, tmp_path / "out")
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["exhibits"]["likelihood"]["cells"]
-    assert {cell["n_pairs"] for cell in cells if cell["n_pairs"]} == {2}
+    assert max(cell["n_pairs"] or 0 for cell in cells) == 2
 
 
 @pytest.mark.parametrize("field", ["code", "versions", "device", "dtype"])
