@@ -72,8 +72,8 @@ def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> 
 
     Evaluations are kept under model, response and mask, so that seeds, designs, pairs, tokenizers and folders cannot
     confuse them. What else could move one unnoticed is refused: other code of the models and of the evaluation
-    (comments, docstrings and layout aside), another torch or transformers (or peft, under an adapter), another kind of device, another dtype.
-    Batches and threads move only the last bits: they are written down.
+    (comments, docstrings and layout aside), another torch or transformers (or peft, under an adapter), another kind of
+    device, another dtype. Batches and threads move only the last bits: they are written down.
     """
     import torch
 
