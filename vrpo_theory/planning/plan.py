@@ -151,7 +151,7 @@ def plan(
     found = make_plan(planner, **targets)
     if pilot < found.evaluations:
         raised = f"the pilot has {found.evaluations} forward passes per response and model, its least, not {pilot}"
-        found = replace(found, notes=[*found.notes, raised])
+        found = replace(found, notes=[raised, *found.notes])
     if gradient == "none":
         return found
     budget_of = found.vrpo.candidate.budget
