@@ -41,10 +41,29 @@ def notebook(tmp_path):
     return path
 
 
+def makefile(pattern):
+    return re.search(pattern, (ROOT / "Makefile").read_text(), re.M)[1].split()
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_name_the_kernel_that_the_makefile_installs(path):
+    install = makefile(r"-m (ipykernel install .*)$")
+    assert nbformat.read(path, as_version=4).metadata.kernelspec.name == install[install.index("--name") + 1]
+
+
+@pytest.mark.usefixtures("astray")
+def test_that_kernel_is_this_python(tmp_path):
+    """For whoever leaves out --nbval-current-env, and in Jupyter."""
+    install = [tmp_path if part == "--sys-prefix" else part for part in makefile(r"-m (ipykernel install .*)$")]
+    subprocess.run([sys.executable, "-m", *install[:2], "--prefix", *map(str, install[2:])], check=True)
+    kernels = KernelSpecManager(kernel_dirs=[str(tmp_path / "site/kernels"), str(tmp_path / "share/jupyter/kernels")])
+    assert kernels.get_kernel_spec("vrpo_theory").argv[0] == sys.executable
+
+
 @pytest.mark.usefixtures("astray")
 def test_the_makefile_s_options_take_this_python(notebook):
-    options = re.search(r"^NOTEBOOKS := \$\(TESTS\) (.*) notebooks$", (ROOT / "Makefile").read_text(), re.M)[1]
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options.split(), str(notebook)]
+    options = makefile(r"^NOTEBOOKS := \$\(TESTS\) (.*) notebooks$")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(notebook)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
