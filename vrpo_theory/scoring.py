@@ -98,8 +98,9 @@ def score_pairs(
     Returns
     -------
     list of dict
-        ``stderr`` is None where the score is exact, or where the draws cannot tell it, and ``note`` then says why; it
-        is 0 where every draw gives the same, as masks of an answer of one token do. ``df``: its degrees of freedom.
+        ``stderr`` is the score's, ``margin_stderr`` the margin's, ``df`` their degrees of freedom. They are None where
+        the score is exact, or where the draws cannot tell them, and ``note`` then says why; and 0 where every draw
+        gives the same, as masks of an answer of one token do.
 
     Raises
     ------
@@ -160,6 +161,7 @@ def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
         "elbo": _sides(lambda role, side: tabulated.model(role)[tabulated.pair.side(side)].elbo),
         "loglik": _sides(lambda role, side: tabulated.model(role)[tabulated.pair.side(side)].log_likelihood),
         "margin": margin,
+        "margin_stderr": None,
         "score": beta * margin,
         "stderr": None,
         "df": None,
@@ -176,6 +178,7 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
         "elbo": _sides(lambda role, side: estimate.elbo[role, side].value),
         "loglik": None,
         "margin": estimate.margin.value,
+        "margin_stderr": estimate.margin.stderr,
         "score": estimate.score.value,
         "stderr": estimate.score.stderr,
         "df": estimate.score.df,

@@ -93,6 +93,18 @@ def test_the_table_for_people(pairs):
     assert "2.2652" in result.stdout
 
 
+def test_estimates_end_where_their_errors_do(pairs):
+    """The margin as the score, beta 0 included; and what an error of few degrees of freedom is worth."""
+    options = ("--design", "power_strata", "--groups", 2)
+    for beta in (0.2, 0):
+        output = vrpo("score", *checkpoints(pairs), *options, "--beta", beta).stdout
+        margins = [line.split()[2] for line in output.splitlines() if " mc " in line]
+        assert len(margins) == 2
+        assert all(re.fullmatch(r"-?[\d.]+\(\d\)", margin) for margin in margins)
+        assert ("2 of 2 pairs: fewer than 5 degrees of freedom" in output) == bool(beta)
+    assert "degrees of freedom:" not in vrpo("score", *checkpoints(pairs), "--n-t", 8).stdout
+
+
 def test_too_long_to_enumerate_is_bad_input(tmp_path):
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"prompt_ids": [], "chosen_ids": list(range(21)), "rejected_ids": [1]}))

@@ -31,6 +31,10 @@ from vrpo_theory.options import (
 )
 from vrpo_theory.uncertainty import error_digits, with_error
 
+FEW = 5
+"""Degrees of freedom below which an error is off by a third, 1/sqrt(2 df), or more."""
+ROUGH = f"fewer than {FEW} degrees of freedom: the standard error may be off by a third or more; take more groups"
+
 
 def score(
     policy: Policy,
@@ -118,18 +122,25 @@ def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
     legend = "margin in nats; score = beta x margin, 0.25(3): with a standard error of 0.03 (95% interval: times "
     legend += "Student's t of df degrees of freedom); v_time, v_mask: nats^2"
     show_table(columns, rows, title=legend, left={columns.index("method")})
-    reasons = Counter(document["note"] for document in documents if document["note"])
-    for reason, count in reasons.items():
-        print(f"{count} of {len(documents)} pairs: {reason}")
+    notes = Counter(note for document in documents for note in _notes(document))
+    for note, count in notes.items():
+        show(f"{count} of {len(documents)} pairs: {note}")
+
+
+def _notes(document: Mapping[str, Any]) -> list[str]:
+    few = document["stderr"] and document["df"] is not None and document["df"] < FEW
+    return [note for note in (document["note"], ROUGH * bool(few)) if note]
 
 
 def _text(name: str, document: Mapping[str, Any]) -> str:
     """A number as far as it is known: exact ones to six digits, estimated ones as their error allows."""
-    value = document[name]
+    value, df = document[name], document["df"]
     if not isinstance(value, float):
         return "-" if value is None else str(value)
-    if name == "score" and document["stderr"]:
-        return with_error(value, document["stderr"], document["df"])
-    known = 6 if document["method"] == "exact" else 3
-    digits = {"stderr": error_digits(document["df"]), "df": 2}.get(name, known)
+    error = {"margin": document["margin_stderr"], "score": document["stderr"]}.get(name)
+    if error:
+        return with_error(value, error, df)
+    if document["method"] == "exact" or error == 0:
+        return f"{value:.6g}"
+    digits = {"df": 2, "margin": 3, "score": 3}.get(name, error_digits(df))
     return f"{value:.{digits}g}"

@@ -15,7 +15,7 @@ from vrpo_theory.types import Estimate
 QUARTILES = {"quartile1": 0.25, "median": 0.5, "quartile3": 0.75}
 ENOUGH = 16
 """Fewest pairs whose tail index is worth a number: Hill's estimator then sees four values."""
-NOTE = "over pairs; tail_index: Hill's, of the largest sqrt(pairs); at 2 or less the mean has no standard error"
+TAIL = "Hill's, of the largest sqrt(pairs); at 2 or less the mean has no standard error"
 
 
 def spread(row: str, estimates: Sequence[Estimate], **about: Any) -> Iterator[Cell]:
@@ -23,10 +23,10 @@ def spread(row: str, estimates: Sequence[Estimate], **about: Any) -> Iterator[Ce
     values = np.array([e.value for e in estimates])
     if len(values) < 2:
         return
-    about |= {"note": NOTE, "n_pairs": len(values)}
+    about |= {"note": "over pairs", "n_pairs": len(values)}
     for name, share in QUARTILES.items():
         yield Cell(f"{row}_{name}", value=float(np.quantile(values, share)), **about)
     if len(values) >= ENOUGH:
         index = tail_index(values, math.isqrt(len(values)))
         value, stderr = (index.value, index.stderr) if index else (None, None)
-        yield Cell(f"{row}_tail_index", value=value, stderr=stderr, **about | {"unit": ""})
+        yield Cell(f"{row}_tail_index", value=value, stderr=stderr, **about | {"unit": "", "note": TAIL})
