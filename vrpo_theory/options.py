@@ -57,6 +57,9 @@ def seed_in_range(value: int) -> int:
     return value
 
 
+COUNT: dict[str, Any] = {"min": 1, "max": 2**24}
+"""Bounds of a number of masks: what an option accepts must also fit into memory."""
+
 CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
 PAIRS = "preference pairs: JSON Lines or a JSON array, - for standard input, Parquet, or a saved dataset's folder"
 
@@ -66,7 +69,7 @@ Pairs = Annotated[Path, typer.Option(help=PAIRS)]
 MaybePolicy = Annotated[str | None, typer.Option("--policy", help=f"policy: {CHECKPOINT}")]
 MaybeReference = Annotated[str | None, typer.Option("--reference", help=f"reference: {CHECKPOINT}")]
 MaybePairs = Annotated[Path | None, typer.Option("--pairs", help=PAIRS)]
-Limit = Annotated[int | None, typer.Option(min=1, help="only the first N pairs")]
+Limit = Annotated[int | None, typer.Option(min=1, max=2**62, help="only the first N pairs")]
 Truncate = Annotated[
     bool, typer.Option("--truncate", help="shorten prompts and answers that are too long for the model")
 ]

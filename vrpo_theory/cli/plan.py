@@ -10,6 +10,7 @@ from vrpo_theory.cli._shared import numbers, print_json
 from vrpo_theory.console import exit_codes, show
 from vrpo_theory.errors import InputError
 from vrpo_theory.options import (
+    COUNT,
     Adapter,
     BatchTokens,
     Beta,
@@ -38,7 +39,7 @@ def plan(
     reference: Reference,
     pairs: Pairs,
     pilot: Annotated[
-        int, typer.Option(min=1, help="forward passes per response and model to plan from, in groups of 8 masks")
+        int, typer.Option(**COUNT, help="forward passes per response and model to plan from, in groups of 8 masks")
     ] = 64,
     budget: Annotated[
         float | None, typer.Option(callback=positive, help="forward passes per response and model to spend")

@@ -11,6 +11,7 @@ import typer
 from vrpo_theory.cli._shared import print_json
 from vrpo_theory.console import exit_codes, say, show, show_table
 from vrpo_theory.options import (
+    COUNT,
     Adapter,
     BatchTokens,
     Beta,
@@ -44,8 +45,8 @@ def score(
         Literal["auto", "exact", "mc"],
         typer.Option(help="auto: mc with any option of the budget; else exact for responses of up to 12 tokens"),
     ] = "auto",
-    n_t: Annotated[int | None, typer.Option(min=1, help="budget: timesteps per response  [default: 8]")] = None,
-    n_yt: Annotated[int | None, typer.Option(min=1, help="budget: masks per timestep  [default: 1]")] = None,
+    n_t: Annotated[int | None, typer.Option(**COUNT, help="budget: timesteps per response  [default: 8]")] = None,
+    n_yt: Annotated[int | None, typer.Option(**COUNT, help="budget: masks per timestep  [default: 1]")] = None,
     shared: Annotated[bool, typer.Option(help="policy and reference see the same masks")] = True,
     design: Annotated[
         str | None, typer.Option(help="budget: design of the masks, as power_strata(power=2.0)  [default: iid_count]")
@@ -54,7 +55,7 @@ def score(
         str | None, typer.Option(help="budget: weights of the masks, as two_way(rho=1.0)  [default: plain]")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(min=1, help="budget: independent estimates that are averaged  [default: 1]")
+        int | None, typer.Option(**COUNT, help="budget: independent estimates that are averaged  [default: 1]")
     ] = None,
     beta: Beta = 0.2,
     seed: Seed = 0,
