@@ -116,13 +116,13 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
     InputError
         If the reference has another one, or its mask token is not the model's.
     """
-    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer, require_same
+    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer, read_tokenizer, require_same
     from vrpo_theory.models._folder import local_folder
 
     ours, theirs = (local_folder(str(source)) for source in (sources.policy, sources.reference))
     words = load_tokenizer(ours, sources.chat_template)
     if has_tokenizer(theirs):
-        other = load_tokenizer(theirs)
+        other = read_tokenizer(theirs, chosen=sources.chat_template is not None)
         require_same(words, other)
         if sources.chat_template is None and other.chat_template not in (None, words.chat_template):
             say(f"{ours} and {theirs} have different chat templates: the policy's writes the text for both")

@@ -11,8 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.inputs import Sources, tokenizer
 from vrpo_theory.models._facts import Source, agreed
 from vrpo_theory.models._loading import load_model
+
+from .conftest import CASES
 
 CONFIG = {
     "width": ("base", {"hidden_size": 64}, "d_model is 32 .* and 64 by hidden_size in"),
@@ -82,6 +85,14 @@ def test_two_names_of_the_mask_are_refused(checkpoint, edit):
     folder = checkpoint("bert")
     edit(folder / "special_tokens_map.json", mask_token={"content": "[PAD]"})
     refuse(folder, r"mask_token is '\[MASK\]' by .*tokenizer_config.json and '\[PAD\]' by .*special_tokens_map.json")
+
+
+def test_the_tokenizer_s_mask_is_the_model_s():
+    folder = str(CASES / "bert" / "policy")
+    sources = Sources(folder, folder)
+    assert tokenizer(sources, 4).mask_token_id == 4
+    with pytest.raises(InputError, match=r"the tokenizer's mask token \[MASK\] is 4, the model's mask_token_id is 5"):
+        tokenizer(sources, 5)
 
 
 def test_a_key_with_two_values_is_refused(checkpoint):

@@ -32,21 +32,26 @@ def load_tokenizer(folder: str | Path, chat_template: str | Path | None = None) 
         If a file is missing or cannot be read, two of them contradict each other, or there are several chat templates
         and none is the default.
     """
+    tokenizer = read_tokenizer(folder, chosen=chat_template is not None)
+    tokenizer.chat_template = _template(folder, tokenizer.chat_template, chat_template)
+    return tokenizer
+
+
+def read_tokenizer(folder: str | Path, chosen: bool = False) -> Any:
+    """As `load_tokenizer`, with all the chat templates that the folder has; they may differ if another is chosen."""
     if missing := [name for name in _FILES if not (Path(folder) / name).is_file()]:
         raise InputError(f"{folder}: no {' and no '.join(missing)}: give a model folder with its tokenizer")
     # Not AutoTokenizer: it would also consult config.json, which may point at the folder's own code.
     from transformers import PreTrainedTokenizerFast
 
     try:
-        _refuse_contradictions(Path(folder), chosen=chat_template is not None)
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        _refuse_contradictions(Path(folder), chosen)
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
     except InputError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
         reason = " ".join(str(error).split())
         raise InputError(f"{folder}: the tokenizer cannot be read ({reason}): copy its files again") from error
-    tokenizer.chat_template = _template(folder, tokenizer.chat_template, chat_template)
-    return tokenizer
 
 
 def has_tokenizer(folder: Path) -> bool:
