@@ -49,7 +49,7 @@ def test_the_line_limit_is_100_megabytes():
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "the file is empty"),
+        (b"", "it holds no rows"),
         (b"PK\x03\x04rest", "a zip file"),
         (b"PAR1rest", "cannot be read as Parquet"),
         (b"\x28\xb5\x2f\xfdrest", "damaged or cut short"),
@@ -57,7 +57,7 @@ def test_the_line_limit_is_100_megabytes():
         (b"[1, 2", "row 2: the array is not closed"),
         (b"prompt,chosen,rejected\na,b,c\n", "comma- or tab-separated"),
         (b'{\n "prompt": "a"\n}\n', "an object over several lines"),
-        (b"[]", "the file is empty"),
+        (b"[]", "it holds no rows"),
     ],
 )
 def test_files_without_rows_of_text_are_refused(tmp_path, content, reason):

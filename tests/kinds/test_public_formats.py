@@ -30,6 +30,9 @@ SAME = {
     "hh text with its prompt": {"prompt": HUMAN + ASSISTANT, "chosen": " yo", "rejected": " no"},
     "hh text that repeats its prompt": {"prompt": HUMAN + ASSISTANT, "chosen": HUMAN + ASSISTANT + " yo",
                                         "rejected": HUMAN + ASSISTANT + " no"},
+    "hh text without its first line breaks": {"prompt": (HUMAN + ASSISTANT).strip(), "chosen": "yo", "rejected": "no"},
+    "hh answers without their first line breaks": {"chosen": (HUMAN + ASSISTANT + " yo").strip(),
+                                                   "rejected": (HUMAN + ASSISTANT + " no").strip()},
     "one part of text": {"prompt": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
                          "chosen": [YO], "rejected": [NO]},
     "nulls of a table": {"prompt": [HI | {"tool_calls": None}], "chosen": [YO | {"name": None}], "rejected": [NO]},
@@ -155,6 +158,58 @@ def test_a_pipe_and_standard_input_are_read(tmp_path, monkeypatch):
     assert len(read_pairs("-")) == 3
 
 
+@pytest.mark.parametrize("kind", FILES)
+def test_a_slow_pipe_is_what_its_bytes_say(tmp_path, kind):
+    """A pipe may hand out fewer bytes than were asked for."""
+    data, (out, into) = FILES[kind](), os.pipe()
+
+    def drip():
+        with os.fdopen(into, "wb", buffering=0) as file:
+            for byte in data:
+                file.write(bytes([byte]))
+
+    writer = threading.Thread(target=drip)
+    writer.start()
+    assert len(read_pairs(f"/dev/fd/{out}")) == 3
+    writer.join()
+    os.close(out)
+
+
+ALIEN = {
+    "compressed twice": gzip.compress(gzip.compress(LINES)),
+    "a zip file": b"PK\x05\x06" + bytes(18),
+    "a Git LFS pointer file": b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n",
+    "damaged or cut short": gzip.compress(LINES)[:-9],
+    "it holds no rows": gzip.compress(b""),
+}
+
+
+@pytest.mark.parametrize("reason", ALIEN)
+def test_other_files_are_named_by_what_they_are(tmp_path, reason):
+    (tmp_path / "pairs").write_bytes(ALIEN[reason])
+    with pytest.raises(InputError, match=reason):
+        read_pairs(tmp_path / "pairs")
+
+
+def test_standard_input_may_be_closed(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        read_pairs("-")
+
+
+def test_an_error_of_the_system_is_no_damage(tmp_path, monkeypatch):
+    class Broken(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BufferedReader(Broken())))
+    with pytest.raises(InputError, match=r"^-: cannot be read \(Input/output error\)$"):
+        read_pairs("-")
+
+
 def test_rows_of_an_array_are_refused_by_number(tmp_path):
     path = tmp_path / "pairs.json"
     path.write_text(f'[{json.dumps(ROWS[0])}, {{"prompt": "a]", "source": "\\"[{{"}}, 7,\n{json.dumps(ROWS[1])}]')
@@ -190,8 +245,10 @@ def test_parquet_and_saved_datasets_are_read(tmp_path, recwarn):
     for name, rows in (("pairs.parquet", 3), ("one", 3), ("two", 3), ("two/test", 1)):
         assert len(read_pairs(tmp_path / name)) == rows
     assert [str(w.message) for w in recwarn if "its split train is read" in str(w.message)]
-    with pytest.raises(InputError, match="has the splits a, b: give the folder of one"):
-        read_pairs(tmp_path / "three")
+    datasets.DatasetDict({}).save_to_disk(tmp_path / "none")
+    for name, reason in (("three", "has the splits a, b: give the folder of one"), ("none", "without splits")):
+        with pytest.raises(InputError, match=reason):
+            read_pairs(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["pairs.parquet", "saved"])

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from vrpo_theory.cli import app
 from vrpo_theory.data import BadRows, load_tokenizer, read_pairs, show
+from vrpo_theory.data.tokenizer import require_same
 from vrpo_theory.errors import InputError
 
 from .conftest import CASES
@@ -73,6 +74,20 @@ def test_the_end_of_turn_is_the_template_s(write, tokenizer, kind):
     end = "<|im_end|>" if kind == "chatml" else "[/assistant]"
     assert scored(write(ROW), tokenizer(template))[1] == "pear" + end
     assert scored(write(ROW), tokenizer(template), append_eot=False)[1] == "pear"
+
+
+@pytest.mark.parametrize("space", ["", "\n", " \n\n"])
+@pytest.mark.parametrize("kind", ["newline after the token", "no generation prompt", "no special token"])
+def test_an_end_of_turn_that_is_there_is_not_written_twice(write, tokenizer, kind, space):
+    template, answer = TEMPLATES[kind]
+    row = ROW | {"chosen": answer.rstrip() + space}
+    for rendered in (False, True):
+        assert scored(write(row), tokenizer(template), rendered=rendered)[1] == answer
+
+
+def test_a_tokenizer_without_template_uses_no_fields(write, tokenizer):
+    (text,) = said(write(FRUIT | {"tools": [{"name": "f"}]}, FRUIT | {"prompt": "name ."}), tokenizer(kind="bert"))
+    assert "no chat template that could use the fields tools (1); found in 1 of 2 text rows" in text
 
 
 def test_a_template_without_end_of_turn_is_said(write, tokenizer):
@@ -216,6 +231,7 @@ def test_of_named_templates_one_is_chosen(tmp_path, tokenizer):
     [
         ("chat_template.jinja", "another", "two chat templates"),
         ("special_tokens_map.json", '{"eos_token": "<|eot_id|>"}', "eos_token is '<|endoftext|>'"),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"260": {"content": "<x>"}}}', "token 260 is '<|eot_id|>'"),
     ],
 )
 def test_a_fact_that_two_files_state_differently_is_refused(tmp_path, name, content, reason):
@@ -224,6 +240,40 @@ def test_a_fact_that_two_files_state_differently_is_refused(tmp_path, name, cont
     with pytest.raises(InputError) as caught:
         load_tokenizer(folder)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text.replace('"pear"', '"peach"'), "have different vocabularies"),
+        (lambda text: text.replace('"lowercase":true', '"lowercase":false'), "split text differently"),
+    ],
+)
+def test_two_tokenizers_that_differ_are_refused(tmp_path, change, reason):
+    first, second = (shutil.copytree(CASES / "bert" / "policy", tmp_path / name) for name in ("first", "second"))
+    path = second / "tokenizer.json"
+    normalizer = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                  "strip_accents": None, "lowercase": True}  # fmt: skip
+    text = json.dumps(json.loads(path.read_text()) | {"normalizer": normalizer}, separators=(",", ":"))
+    (first / "tokenizer.json").write_text(text)
+    path.write_text(change(text))
+    with pytest.raises(InputError, match=reason):
+        require_same(load_tokenizer(first), load_tokenizer(second))
+
+
+def test_a_named_template_is_chosen_at_the_command_line(tmp_path):
+    named = [{"name": name, "template": TEMPLATES[kind][0]} for name, kind in
+             (("tool_use", "no special token"), ("rag", "end of text"))]  # fmt: skip
+    for role in ("policy", "reference"):
+        folder = shutil.copytree(CASES / "base" / role, tmp_path / role)
+        path = folder / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": named}))
+    models = [f"--{role}={tmp_path / role}" for role in ("policy", "reference")]
+    command = ["score", *models, f"--pairs={CASES / 'base' / 'pairs.jsonl'}", "--show"]
+    refused, chosen = (CliRunner().invoke(app, command + more) for more in ([], ["--chat-template", "tool_use"]))
+    assert (refused.exit_code, chosen.exit_code) == (2, 0), chosen.output
+    assert "has the chat templates rag, tool_use, and none is the default" in refused.output
+    assert "[assistant][[pear[/assistant]]]" in chosen.stdout
 
 
 @pytest.mark.parametrize("number", [[], ["2"]])

@@ -19,7 +19,7 @@ from vrpo_theory.data.errors import RowError
 from vrpo_theory.data.messages import CORE, Message, said
 from vrpo_theory.data.notes import Notes
 from vrpo_theory.data.plain import Texts
-from vrpo_theory.data.template import ChatTemplate, special_tokens, without_end
+from vrpo_theory.data.template import ChatTemplate, opened, special_tokens, without_end
 from vrpo_theory.data.tokens import TokenRow
 
 
@@ -118,14 +118,14 @@ class Encoder:
         end = ""
         if self._append_eot and self._template:
             end = self._template.turn([said("user", "?")], {}).end
-        chosen, rejected = (answer if answer.endswith(end) else answer + end for answer in answers)
+        chosen, rejected = (a if a.endswith(end) else opened(a, end) + end for a in answers)
         return prompt, chosen, rejected
 
     def _raw(self, row: TextRow) -> Texts:
         if row.raw is None:
             raise RowError("chat messages, but the tokenizer has no chat template: give strings or ids")
         unused = _more(row)
-        self.notes.add("unused", bool(unused), unused)
+        self.notes.add("untemplated", bool(unused), unused)
         self._count_special(list(row.raw))
         return row.raw
 

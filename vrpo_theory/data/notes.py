@@ -13,6 +13,7 @@ _SENTENCES = {
     "what it writes is scored",
     "special": "in {rows}, the text itself holds special tokens ({words}): they act as such, not as text",
     "unused": "fields that the chat template does not use change nothing: {words}; found in {rows}",
+    "untemplated": "the tokenizer has no chat template that could use the fields {words}; found in {rows}",
     "unknown": "in {rows}, words that the tokenizer does not know became its unknown token: {words}",
     "endless": "in {rows}, the chat template writes no end of turn after an answer: none is scored",
 }

@@ -106,7 +106,7 @@ def read_pairs(
     if bad:
         raise BadRows(path, bad, records.unit)
     if not pairs:
-        raise InputError(f"{path}: the file is empty: give at least one preference pair")
+        raise InputError(f"{path}: it holds no rows: give at least one preference pair")
     reader.encoder.notes.warn(path)
     _warn_cut(path, truncation, len(pairs))
     return pairs

@@ -11,13 +11,14 @@ from vrpo_theory.data.messages import Message, said, text
 
 Texts = tuple[str, str, str]
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
-_TURN = re.compile(r"\n\n(Human|Assistant):")
+_OPENS = re.compile(r"\n\nHuman:|\s*Human:.*\n\nAssistant:", re.DOTALL)
+_TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def split(strings: Sequence[str]) -> Texts:
     """Prompt and answers as text, from these or from the answers alone; RowError where they share no beginning."""
-    if strings[0].startswith(HUMAN) and strings[-1].startswith(HUMAN):
+    if _OPENS.match(strings[0]) and _OPENS.match(strings[-1]):
         return _last_turns(strings)
     if len(strings) == 3:
         return (strings[0], strings[1], strings[2])
@@ -31,7 +32,7 @@ def beginning(first: str, second: str) -> str:
 
 def turns(prompt: str) -> list[Message] | None:
     """The messages of a prompt written as "\\n\\nHuman: ... \\n\\nAssistant:"; None for other text."""
-    if not prompt.startswith(HUMAN) or not prompt.rstrip().endswith(ASSISTANT.strip()):
+    if not _OPENS.match(prompt) or not prompt.rstrip().endswith(ASSISTANT.strip()):
         return None
     parts = _TURN.split(prompt)[1:-2]  # without the open turn of the assistant
     return [

@@ -16,8 +16,13 @@ from typing import Any, BinaryIO, cast
 from vrpo_theory.errors import InputError
 
 PARQUET = b"PAR1"
-_ALIEN = {b"PK\x03\x04": "zip", b"ARROW1": "Arrow", b"7z\xbc\xaf": "7z", PARQUET: "Parquet", b"SQLite": "SQLite"}
-_TAR = 257
+_GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_ALIEN = {
+    b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar",
+    b"\x04\x22\x4d\x18": "lz4", b"\x5d\x00\x00": "lzma", PARQUET: "Parquet", b"ARROW1": "Arrow",
+    b"SQLite": "SQLite", b"version https://git-lfs": "Git LFS pointer",
+}  # fmt: skip
+_TAR, _LOOK = 257, 4096
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, OSError)
 """What the decompressors raise on a damaged or shortened file."""
 
@@ -32,13 +37,15 @@ def opened(path: str | Path) -> Iterator[io.BufferedReader]:
         If it cannot be opened, is in no form that holds lines, or is damaged.
     """
     with ExitStack() as stack:
-        file = _open(path, stack)
-        if unpack := next((use for magic, use in _UNPACK.items() if _head(file, len(magic)) == magic), None):
-            file = stack.enter_context(io.BufferedReader(cast(Any, unpack(file))))
         try:
+            file = _filled(_open(path, stack), stack)
+            if unpack := next((use for magic, use in _UNPACK.items() if _head(file, len(magic)) == magic), None):
+                file = _filled(stack.enter_context(io.BufferedReader(cast(Any, unpack(file)))), stack)
             _refuse_alien(path, file)
             yield file
         except DAMAGE as error:
+            if isinstance(error, OSError) and error.errno:  # of the system, not of a decompressor
+                raise InputError(f"{path}: cannot be read ({error.strerror})") from None
             raise InputError(
                 f"{path}: damaged or cut short ({' '.join(str(error).split())}): copy the file again"
             ) from None
@@ -46,11 +53,36 @@ def opened(path: str | Path) -> Iterator[io.BufferedReader]:
 
 def _open(path: str | Path, stack: ExitStack) -> io.BufferedReader:
     if str(path) == "-":
+        if sys.stdin is None:
+            raise InputError("-: standard input is closed: give a file, or pipe the pairs into the command")
         return cast(io.BufferedReader, sys.stdin.buffer)
     try:
         return stack.enter_context(open(path, "rb"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}: give a JSON Lines file of preference pairs") from None
+
+
+class _Ahead(io.RawIOBase):
+    """A stream whose first bytes have been read already."""
+
+    def __init__(self, head: bytes, file: io.BufferedReader) -> None:
+        self._head, self._file = head, file
+        self.name = getattr(file, "name", "-")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._head:
+            return self._file.readinto(buffer)
+        size = min(len(buffer), len(self._head))
+        buffer[:size], self._head = self._head[:size], self._head[size:]
+        return size
+
+
+def _filled(file: io.BufferedReader, stack: ExitStack) -> io.BufferedReader:
+    """The stream, with as many first bytes to peek at as it has: a pipe may hand out one byte at a time."""
+    return stack.enter_context(io.BufferedReader(_Ahead(file.read(_LOOK), file)))
 
 
 def _head(file: io.BufferedReader, size: int) -> bytes:
@@ -60,7 +92,9 @@ def _head(file: io.BufferedReader, size: int) -> bytes:
 def _refuse_alien(path: str | Path, file: io.BufferedReader) -> None:
     for magic, name in _ALIEN.items():
         if _head(file, len(magic)) == magic:
-            raise InputError(f"{path}: a {name} file, expected JSON Lines text: unpack or convert it first")
+            raise InputError(f"{path}: a {name} file, expected JSON Lines text: unpack, fetch or convert it first")
+    if any(_head(file, len(magic)) == magic for magic in _UNPACK):
+        raise InputError(f"{path}: compressed twice: unpack it once")
     if _head(file, _TAR + 5)[_TAR:] == b"ustar":
         raise InputError(f"{path}: a tar archive, expected JSON Lines text: unpack it first")
 
@@ -82,9 +116,9 @@ def _zstd(file: BinaryIO) -> Any:
 
 
 _UNPACK: dict[bytes, Any] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-    b"\x28\xb5\x2f\xfd": _zstd,
+    _GZIP: lambda file: gzip.GzipFile(fileobj=file),
+    _BZIP2: bz2.BZ2File,
+    _XZ: lzma.LZMAFile,
+    _ZSTD: _zstd,
 }
 """By the first bytes of a file, never by its name."""

@@ -54,6 +54,8 @@ def folder(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _split(path: str | Path, names: list[str]) -> str:
+    if not names:
+        raise InputError(f"{path}: a saved dataset without splits: save one that has rows")
     if len(names) > 1 and "train" not in names:
         raise InputError(f"{path}: has the splits {', '.join(names)}: give the folder of one, {path}/{names[0]}")
     chosen = names[0] if len(names) == 1 else "train"

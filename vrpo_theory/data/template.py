@@ -169,7 +169,13 @@ def _clock_stopped() -> Iterator[None]:
 def without_end(answer: Message, end: str) -> Message:
     """The answer without an end of turn that it already holds: the template writes it."""
     content = answer.get("content")
-    return {**answer, "content": content.removesuffix(end)} if end.strip() and isinstance(content, str) else answer
+    return {**answer, "content": opened(content, end)} if isinstance(content, str) else answer
+
+
+def opened(text: str, end: str) -> str:
+    """A text without an end of turn that it holds, whatever line breaks follow either."""
+    mark = end.rstrip()
+    return text.rstrip().removesuffix(mark) if mark.strip() and text.rstrip().endswith(mark) else text
 
 
 def special_tokens(tokenizer: Any) -> re.Pattern[str]:
