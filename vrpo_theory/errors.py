@@ -1,4 +1,10 @@
-"""Errors that a user can mend; the command line maps them to its exit codes (layer 0)."""
+"""Errors that a user can correct; the command line maps them to its exit codes (layer 0)."""
+
+
+def one_line(error: BaseException) -> str:
+    """An error's own words on one line; of the system's errors the reason alone."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(reason.split())
 
 
 class InputError(ValueError):

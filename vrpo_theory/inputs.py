@@ -56,14 +56,6 @@ class Sources:
         return Path(str(self.policy)).name
 
 
-def numbers(text: str, count: int, option: str) -> tuple[int, ...]:
-    """Positive integers from "12,4"; InputError for anything else."""
-    parts = text.split(",")
-    if len(parts) != count or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise InputError(f"{option} {text!r} is not {count} positive integers: write them as in 12,4")
-    return tuple(int(part) for part in parts)
-
-
 def read_cases(sources: Sources) -> list[Case]:
     """Load two checkpoints and the pairs to hold them against.
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
+
+from vrpo_theory.errors import InputError
+
+Number = TypeVar("Number", int, float)
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -57,8 +61,24 @@ def seed_in_range(value: int) -> int:
     return value
 
 
+def numbers(
+    text: str, kind: type[Number], option: str, *, least: float = 0, count: int | None = None, example: str = "1,2,8"
+) -> list[Number]:
+    """Numbers from "1,2,8"; InputError for other text, numbers not finite or below the least, or too few or many."""
+    try:
+        found = [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"{option} {text!r} is not a list of numbers: write them as in {example}") from None
+    if not all(math.isfinite(number) and number >= least for number in found):
+        raise InputError(f"{option} {text!r}: every number must be finite and at least {least:g}")
+    if count not in (None, len(found)):
+        raise InputError(f"{option} {text!r}: expected {count} numbers, as in {example}")
+    return found
+
+
 COUNT: dict[str, Any] = {"min": 1, "max": 2**24}
 """Bounds of a number of masks: what an option accepts must also fit into memory."""
+
 
 CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
 PAIRS = "preference pairs: JSON Lines or a JSON array, - for standard input, Parquet, or a saved dataset's folder"

@@ -28,7 +28,7 @@ LONGEST = 40
 """Characters of a name that are drawn."""
 
 ABOVE = 1.001
-"""Ratios up to this are 1 but for rounding."""
+"""Ratios up to this are 1 apart from rounding."""
 
 Number = float | None
 Points = Mapping[str, tuple[Number, Number]]

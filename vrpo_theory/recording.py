@@ -26,8 +26,8 @@ from vrpo_theory.types import Case, PreferencePair
 PAIRS, RUNS = "pairs.jsonl", "runs.jsonl"
 DESCRIBED = ("vocabulary", "mask_token_id", "max_length")
 CONDITIONS = ("code", "versions", "device", "dtype")
-"""Fields on which all runs of a store agree: what moves an evaluation beside model, response and mask, the three that
-it is kept under. Other fields are written down with the run."""
+"""Fields on which all runs of a store agree: what moves an evaluation other than model, response and mask, the three
+that it is kept under. Other fields are written down with the run."""
 
 Row = dict[str, Any]
 

@@ -11,8 +11,8 @@ for log p is a logit less the log-sum-exp of all. Hence, for a token,
     |difference of log p| <= SPREAD (u sqrt(R) + u_sum sqrt(K)) max |log p|,
 
 and all else follows: a weighted sum errs by sum |weights| times that, a score by beta times its margin, a variance V of
-terms that err by d by 2 d sqrt(V) + d^2, and a gradient, which takes the chain forth and twice back, by sqrt(3) times
-as much of its largest entry.
+terms that err by d by 2 d sqrt(V) + d^2, and a gradient, which passes the chain three times (once forwards,
+twice backwards), by sqrt(3) times as much of its largest entry.
 
 What no sum order can move (masks, draws, tables of toys) is bit-identical; paper_repro.md lists it.
 """

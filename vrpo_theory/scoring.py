@@ -99,8 +99,8 @@ def score_pairs(
     -------
     list of dict
         ``stderr`` is the score's, ``margin_stderr`` the margin's, ``df`` their degrees of freedom. They are None where
-        the score is exact, or where the draws cannot tell them, and ``note`` then says why; and 0 where every draw
-        gives the same, as masks of an answer of one token do.
+        the score is exact or one draw gives no error (``note`` says why), and 0 where every draw gives the same, as
+        masks of an answer of one token do.
 
     Raises
     ------

@@ -27,7 +27,7 @@ def quotient(above: Estimate, below: Estimate) -> Estimate:
 def ratio_of_sums(above: Sequence[Estimate], below: Sequence[Estimate]) -> Estimate:
     """Ratio of two sums over the same independent pairs, its error by the delta method.
 
-    Of each pair it takes the error of above - ratio below: that of the two together where both tell what each draw adds
+    Of each pair it takes the error of above - ratio below: that of the two together where both know what each draw adds
     (`Estimate.left_out`), so that values in a fixed proportion have none; else the two are independent. NaN with a note
     if the sum below is 0.
     """
@@ -67,8 +67,16 @@ def clear_of(estimate: Estimate, point: float, sigmas: float) -> bool:
     return abs(estimate.value - point) > reach * estimate.stderr
 
 
+def plus_minus(estimate: Estimate) -> str:
+    """0.077 +- 0.010: the error to two digits and the value to as many places; two digits of a value without error."""
+    if not estimate.stderr:
+        return f"{estimate.value:.2g}"
+    places = max(0, 1 - math.floor(math.log10(estimate.stderr)))
+    return f"{estimate.value:.{places}f} +- {estimate.stderr:.{places}f}"
+
+
 def error_digits(df: float | None) -> int:
-    """Digits that an error is worth: two where its degrees of freedom tell it to a tenth, else one."""
+    """Digits that an error is worth: two where its degrees of freedom fix it to a tenth, else one."""
     return 2 if df is not None and df >= SURE else 1
 
 

@@ -20,7 +20,7 @@ NAMED = {
 """Mistakes that are known by something else than their mean."""
 
 
-@pytest.mark.statistical(rate=1.2e-9, detects="a bias of 0.01 nats a token in any cell; a wrong name")
+@pytest.mark.statistical(rate=1.2e-9, detects="a bias of 0.01 nats per token in any cell; a wrong name")
 @pytest.mark.parametrize("name", ZOO)
 def test_verdict_and_name(name):
     member = ZOO[name]

@@ -259,13 +259,14 @@ def test_a_plan_names_what_to_run(pairs):
     assert best["var_score"] <= document["vrpo"]["var_score"]
     assert best["n_t"] * best["n_yt"] <= 8
     assert document["var_gradient"] > 0
-    assert document["ranking"] == sorted(document["ranking"], key=lambda r: r["var_score"])
+    order = [(not r["vouched"], r["var_score"]) for r in document["ranking"]]
+    assert order == sorted(order)
     options = ("--design", best["design"], "--weighting", best["weighting"], "--n-t", best["n_t"], "--groups", 2)
     shared = () if best["shared"] else ("--no-shared",)
     run = vrpo("score", *checkpoints(pairs), "--method", "mc", *options, "--n-yt", best["n_yt"], *shared)
     assert run.exit_code == 0, run.output
-    told = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--target-stderr", 0.2)
-    assert "vrpo score --n-t" in told.stdout
+    target = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--target-stderr", 0.2)
+    assert f"vrpo score --policy {TINY / 'policy'}" in target.stdout
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import vrpo_theory
 from vrpo_theory.cli import app
-from vrpo_theory.cli._shared import numbers
 from vrpo_theory.errors import InputError
+from vrpo_theory.options import numbers
 
 COMMANDS = ("reproduce", "score", "plan", "audit", "list")
 FAMILIES = ("designs", "weightings", "models", "exhibits", "statements")

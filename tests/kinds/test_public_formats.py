@@ -141,7 +141,7 @@ FILES = {
 
 @pytest.mark.parametrize("kind", FILES)
 def test_files_are_read_in_any_packing(tmp_path, monkeypatch, kind):
-    monkeypatch.setattr(lines, "_CHUNK", 7)  # the smallest pieces: none may be cut in the wrong place
+    monkeypatch.setattr(lines, "CHUNK", 7)  # the smallest pieces: none may be cut in the wrong place
     path = tmp_path / "pairs.json"
     path.write_bytes(FILES[kind]())
     assert [pair.chosen.ids for pair in read_pairs(path)] == [(2, i) for i in range(3)]

@@ -73,7 +73,7 @@ def test_the_ranking_begins_with_the_recommendation(planner, budget):
     assert found.ranking[0][0] == found.recommended.candidate
     assert found.ranking[0][1] == found.recommended.variance
     better = [c for c, v in found.doubtful if v.value < found.recommended.variance.value]
-    assert bool(better) == any("not recommended" in note or "no word on fewer" in note for note in found.notes)
+    assert bool(better) == any("not recommended" in note or "nothing about fewer" in note for note in found.notes)
 
 
 @pytest.mark.parametrize("stderr", [0.02, 0.005])

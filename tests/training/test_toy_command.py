@@ -106,7 +106,9 @@ def changed(made, folder, factor):
 
 
 @pytest.mark.usefixtures("_made_again")
-@pytest.mark.parametrize(("factor", "code", "said"), [(1.00001, 0, "nats a token"), (3.0, 3, "ELBOs of the reference")])
+@pytest.mark.parametrize(
+    ("factor", "code", "said"), [(1.00001, 0, "nats per token"), (3.0, 3, "ELBOs of the reference")]
+)
 def test_check_allows_rounding_and_no_more(made, tmp_path, monkeypatch, factor, code, said):
     monkeypatch.setattr(package, "PACKAGED", changed(made, tmp_path / "kept", factor))
     result = run("--check")

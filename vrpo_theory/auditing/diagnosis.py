@@ -22,7 +22,7 @@ ENOUGH = 50
 FAR = 7.0
 """Standard errors by which a prediction may miss in every cell."""
 CLOSE = 30.0
-"""Difference in summed squared misses (30: likelihoods e^-15 apart) below which two names are told together."""
+"""Difference in summed squared misses (30: likelihoods e^-15 apart) below which two names are reported together."""
 FLOAT32 = 2e-5
 """Share of R that float32 log-probabilities may move a mean."""
 MEAN_LOST, VARIANCE_LOST = 1.75, 3.0

@@ -45,7 +45,7 @@ class GeneratorUse:
 
 @contextmanager
 def untouched() -> Iterator[None]:
-    """Afterwards the global generators and settings are as they were before."""
+    """Restore the global generators and settings at the end."""
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
     try:
         with settings_kept():

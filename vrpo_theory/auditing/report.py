@@ -9,6 +9,7 @@ from typing import Any
 from vrpo_theory.auditing.cells import OUT_OF_TIME, Cell
 from vrpo_theory.auditing.diagnosis import Finding, heaviest_tail
 from vrpo_theory.auditing.generators import GeneratorUse
+from vrpo_theory.documents import finite
 from vrpo_theory.errors import CheckError, UndecidedError
 from vrpo_theory.tables import table
 
@@ -127,10 +128,6 @@ LEGEND = (
 )
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
 def _cell(cell: Cell) -> dict[str, Any]:
     called = bool(cell.values)
     variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
@@ -144,7 +141,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "exact": cell.toy.elbo,
         "bias": cell.bias.value if called else None,
         "stderr": cell.bias.stderr if called else None,
-        "interval": [_finite(x) for x in cell.interval()] if called else [None, None],
+        "interval": finite(cell.interval())[0] if called else [None, None],
         "calls": len(cell.values),
         "forwards": cell.rows,
         "variance_ratio": None if variance is None else {"value": variance.value, "stderr": variance.stderr},

@@ -31,7 +31,7 @@ def changes(before: dict[str, Any]) -> tuple[str, ...]:
 
 @contextmanager
 def settings_kept() -> Iterator[None]:
-    """Afterwards all of them are as they were before."""
+    """Restore all of them at the end."""
     before = settings()
     try:
         yield

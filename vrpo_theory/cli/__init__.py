@@ -12,6 +12,7 @@ from vrpo_theory.cli.audit import audit
 from vrpo_theory.cli.listing import members
 from vrpo_theory.cli.plan import plan
 from vrpo_theory.cli.score import score
+from vrpo_theory.console import show
 from vrpo_theory.options import HELP, Command
 from vrpo_theory.reproduce.__main__ import reproduce
 
@@ -28,7 +29,7 @@ for name, command, summary in (
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"vrpo {__version__}")
+        show(f"vrpo {__version__}")
         raise typer.Exit
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vrpo_theory.cli._shared import messages_only, numbers
+from vrpo_theory.cli._output import messages_only
 from vrpo_theory.console import exit_codes, print_json, say, show
-from vrpo_theory.options import Json, Seed, not_negative, positive
+from vrpo_theory.options import Json, Seed, not_negative, numbers, positive
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:
@@ -77,9 +77,14 @@ def audit(
     """
     with exit_codes():
         options: dict[str, Any] = {
-            "lengths": numbers(lengths, int, "--lengths", 1), "n": numbers(n, int, "--n", 1), "alpha": alpha,
-            "margin": margin, "span": numbers(span, float, "--span"), "toys": toys.split(","), "seconds": seconds,
-        }  # fmt: skip
+            "lengths": numbers(lengths, int, "--lengths", least=1),
+            "n": numbers(n, int, "--n", least=1),
+            "alpha": alpha,
+            "margin": margin,
+            "span": numbers(span, float, "--span"),
+            "toys": toys.split(","),
+            "seconds": seconds,
+        }
         from vrpo_theory import auditing
 
         auditing.check_options(**options)

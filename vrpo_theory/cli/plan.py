@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.cli._shared import numbers, print_json
-from vrpo_theory.console import exit_codes, show
+from vrpo_theory.console import exit_codes, print_json, show
 from vrpo_theory.errors import InputError
 from vrpo_theory.options import (
     COUNT,
@@ -28,6 +27,7 @@ from vrpo_theory.options import (
     Seed,
     Store,
     Truncate,
+    numbers,
     positive,
 )
 from vrpo_theory.tables import terminal_width
@@ -117,11 +117,8 @@ def _cost(text: str) -> Any:
     """A cost model from "0,1"."""
     from vrpo_theory.planning import Cost
 
-    prices = numbers(text, float, "--cost")
-    if len(prices) != 2:
-        raise InputError(f"--cost {text!r} is not two numbers: the cost of a timestep and of a mask, as in 0,1")
     try:
-        return Cost(*prices)
+        return Cost(*numbers(text, float, "--cost", count=2, example="0,1"))
     except ValueError as error:
         raise InputError(f"--cost {text!r}: {error}") from None
 

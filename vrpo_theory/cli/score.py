@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.cli._shared import print_json
-from vrpo_theory.console import exit_codes, say, show, show_table
+from vrpo_theory.console import exit_codes, print_json, say, show, show_table
 from vrpo_theory.options import (
     COUNT,
     Adapter,

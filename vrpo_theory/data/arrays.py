@@ -70,7 +70,7 @@ class _Window:
 
     def _read(self) -> None:
         """As much again as there is, so that the whole costs no more than twice its length."""
-        piece = self._file.read(max(lines._CHUNK, len(self._text) - self._at))
+        piece = self._file.read(max(lines.CHUNK, len(self._text) - self._at))
         self._whole = not piece
         try:
             more = self._decoder.decode(piece, final=self._whole)

@@ -135,7 +135,7 @@ class Encoder:
 
 
 def _more(row: TextRow) -> list[str]:
-    """Names of what a row holds beside roles and contents."""
+    """Names of what a row holds other than roles and contents."""
     said_by = [*row.messages, row.chosen, row.rejected]
     fields = [name for message in said_by for name, value in message.items() if name not in CORE and _holds(value)]
     return list(dict.fromkeys([*fields, *row.context, *(["system"] if row.system else [])]))

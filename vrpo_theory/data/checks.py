@@ -17,7 +17,7 @@ class Checks:
     vocabulary : int or None
         Ids must be below it.
     mask_token_id : int or None
-        Must not occur: in the data it cannot be told from a masked position.
+        Must not occur: it would look like a masked position.
     max_length : int or None
         Longest prompt and response together, in tokens.
     """

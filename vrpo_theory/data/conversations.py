@@ -33,7 +33,7 @@ class TextRow:
     raw : (str, str, str) or None
         Prompt and answers for a tokenizer without chat template; None where the row was written in messages.
     context : mapping
-        What a chat template may read beside the messages: tools, documents, and the row's chat_template_kwargs.
+        What a chat template may read in addition to the messages: tools, documents, and the row's chat_template_kwargs.
     verbatim : bool
         Whether the prompt is a string of its own, which may have been rendered already.
     system : bool

@@ -9,7 +9,7 @@ from typing import BinaryIO
 from vrpo_theory.data.errors import RowError
 
 LINE_LIMIT = 100_000_000
-_CHUNK = 1 << 20
+CHUNK = 1 << 20
 
 
 def raw_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -23,7 +23,7 @@ def raw_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def _skip_rest(file: BinaryIO, piece: bytes) -> None:
     while piece and not piece.endswith(b"\n"):
-        piece = file.readline(_CHUNK)
+        piece = file.readline(CHUNK)
 
 
 def decode(line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What was noticed in rows that are read all the same: counted, and said once for a file (layer 1)."""
+"""Warnings about rows that are read: counted by kind, one warning a kind for a file (layer 1)."""
 
 from __future__ import annotations
 

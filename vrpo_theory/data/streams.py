@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 
 PARQUET = b"PAR1"
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
@@ -46,9 +46,7 @@ def opened(path: str | Path) -> Iterator[io.BufferedReader]:
         except DAMAGE as error:
             if isinstance(error, OSError) and error.errno:  # of the system, not of a decompressor
                 raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-            raise InputError(
-                f"{path}: damaged or cut short ({' '.join(str(error).split())}): copy the file again"
-            ) from None
+            raise InputError(f"{path}: damaged or cut short ({one_line(error)}): copy the file again") from None
 
 
 def _open(path: str | Path, stack: ExitStack) -> io.BufferedReader:

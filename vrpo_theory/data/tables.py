@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 
 _BATCH = 256
 
@@ -24,11 +24,11 @@ def parquet(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, row in enumerate(rows, start=1):
             yield number, _without_null(row)
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: cannot be read as Parquet ({_line(error)}): copy the file again") from None
+        raise InputError(f"{path}: cannot be read as Parquet ({one_line(error)[:300]}): copy the file again") from None
 
 
 def folder(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a dataset that was saved to a folder; of several splits the only one, or ``train``, which is said.
+    """Rows of a dataset that was saved to a folder; of its splits ``train``, or the only one, with a warning.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def folder(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         found = datasets.load_from_disk(str(path))
     except Exception as error:  # of several libraries
-        raise InputError(f"{path}: the saved dataset cannot be read ({_line(error)}): save it again") from None
+        raise InputError(f"{path}: the saved dataset cannot be read ({one_line(error)[:300]}): save it again") from None
     if isinstance(found, datasets.DatasetDict):
         found = found[_split(path, list(found))]
     for number, row in enumerate(found.with_format(None), start=1):
@@ -76,7 +76,3 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}
     return [_without_null(item) for item in value] if isinstance(value, list) else value
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -18,7 +18,7 @@ from typing import Any
 from vrpo_theory.data.errors import RowError
 from vrpo_theory.data.messages import Message, said
 from vrpo_theory.data.plain import beginning
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 
 CLOCK = datetime(2025, 1, 1)
 """The time at which templates that read the clock are rendered, so that numbers do not change overnight."""
@@ -98,7 +98,7 @@ class ChatTemplate:
         after, followed : str
             What is written after an answer that is last, and after one that a user's turn follows.
         always : str or None
-            The rendered prompt of a template that does not heed add_generation_prompt: LLaDA's closes whatever it
+            The rendered prompt of a template that ignores add_generation_prompt: LLaDA's closes whatever it
             renders with the header of an answer, which is then no part of the turn.
         """
         ends = [token.end() for token in self.special.finditer(after)]
@@ -126,14 +126,14 @@ class ChatTemplate:
                     messages, add_generation_prompt=prompt, tokenize=False, **context
                 )
         except Exception as error:  # whatever a program in a template can raise
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             if type(error) is TemplateError:  # raised by the template on purpose
                 raise RowError(f"the chat template refuses the prompt ({reason}): change its roles") from None
             if self._sound:
                 raise RowError(f"the chat template fails on this row ({type(error).__name__}: {reason})") from None
             raise InputError(
                 f"{self.where}: the chat template itself is at fault ({type(error).__name__}: {reason}), not the rows: "
-                "mend it, or give another (--chat-template)"
+                "correct it, or give another (--chat-template)"
             ) from None
 
     @cached_property
@@ -149,7 +149,7 @@ class ChatTemplate:
 class _Stopped(datetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Any:
-        """The time that templates are told."""
+        """The fixed time, whatever the clock says."""
         return CLOCK
 
 

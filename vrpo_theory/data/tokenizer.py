@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 
 _FILES = ("tokenizer.json", "tokenizer_config.json")
 _TEMPLATE, _CONFIG, _MAP = "chat_template.jinja", "tokenizer_config.json", "special_tokens_map.json"
@@ -50,8 +50,7 @@ def read_tokenizer(folder: str | Path, chosen: bool = False) -> Any:
     except InputError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
-        reason = " ".join(str(error).split())
-        raise InputError(f"{folder}: the tokenizer cannot be read ({reason}): copy its files again") from error
+        raise InputError(f"{folder}: the tokenizer cannot be read ({one_line(error)}): copy its files again") from error
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.models._folder import listing
-from vrpo_theory.models._notes import line, note
+from vrpo_theory.models._notes import note
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -55,7 +55,9 @@ def attach(module: nn.Module, folder: Path) -> None:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         if isinstance(error, InputError | torch.OutOfMemoryError):
             raise
-        raise InputError(f"{folder} does not fit the model ({line(error)}): give the base it was trained on") from None
+        raise InputError(
+            f"{folder} does not fit the model ({one_line(error)}): give the base it was trained on"
+        ) from None
 
 
 def _name_other_base(folder: Path, config: Any, module: Any) -> None:
@@ -75,10 +77,10 @@ def _read(folder: Path) -> dict[str, Tensor]:
     try:
         weights = load_file(folder / WEIGHTS)
     except OSError as error:
-        raise InputError(f"{folder / WEIGHTS} cannot be read ({line(error)})") from None
+        raise InputError(f"{folder / WEIGHTS} cannot be read ({one_line(error)})") from None
     except SafetensorError as error:
         raise InputError(
-            f"{folder / WEIGHTS} is not a complete safetensors file ({line(error)}): copy it again"
+            f"{folder / WEIGHTS} is not a complete safetensors file ({one_line(error)}): copy it again"
         ) from None
     for name, tensor in weights.items():
         if not tensor.isfinite().all():

@@ -16,7 +16,7 @@ SYNONYMS = (
     ("global_rope_theta", "rope_parameters.full_attention.rope_theta"),
     ("local_rope_theta", "rope_parameters.sliding_attention.rope_theta"),
 )
-"""Dotted names of one fact in config.json, beside the aliases that a configuration's class declares."""
+"""Dotted names of one fact in config.json, in addition to the aliases that a configuration's class declares."""
 TOKENIZER = ("tokenizer_config.json", "special_tokens_map.json")
 
 
@@ -35,13 +35,13 @@ def agreed(fact: str, sources: Iterable[Source]) -> Any:
     InputError
         If two sources differ: which ones, and both values.
     """
-    told = [source for source in sources if source.value is not None]
-    for source in told[1:]:
-        if source.value != told[0].value:
+    known = [source for source in sources if source.value is not None]
+    for source in known[1:]:
+        if source.value != known[0].value:
             raise InputError(
-                f"{fact} is {told[0].value!r} by {told[0].where} and {source.value!r} by {source.where}: correct one"
+                f"{fact} is {known[0].value!r} by {known[0].where} and {source.value!r} by {source.where}: correct one"
             )
-    return told[0].value if told else None
+    return known[0].value if known else None
 
 
 def settled(path: Path, options: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:

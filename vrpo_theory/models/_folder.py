@@ -8,8 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vrpo_theory.errors import InputError
-from vrpo_theory.models._notes import line
+from vrpo_theory.errors import InputError, one_line
 
 HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*?)(?:@(.*))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -77,9 +76,9 @@ def listing(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError) as error:
         fix = "give the local folder of a checkpoint or an adapter"
-        raise InputError(f"{folder} is not a folder: {fix} ({line(error)})") from None
+        raise InputError(f"{folder} is not a folder: {fix} ({one_line(error)})") from None
     except OSError as error:
-        raise InputError(f"{folder} cannot be listed ({line(error)})") from None
+        raise InputError(f"{folder} cannot be listed ({one_line(error)})") from None
 
 
 def config_file(folder: Path) -> Path:
@@ -100,9 +99,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_object)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({line(error)})") from None
+        raise InputError(f"{path} cannot be read ({one_line(error)})") from None
     except ValueError as error:
-        raise InputError(f"{path} cannot be read as JSON ({line(error)}): correct it") from None
+        raise InputError(f"{path} cannot be read as JSON ({one_line(error)}): correct it") from None
     if not isinstance(value, dict):
         raise InputError(f"{path} holds {type(value).__name__}, expected a JSON object: correct it")
     return value

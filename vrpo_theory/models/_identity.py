@@ -33,7 +33,7 @@ ATOMS = frozenset({type(None), bool, int, float, str})
 
 
 def moving(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a configuration but for those that move no logit."""
+    """The options of a configuration that move a logit."""
     return {name: value for name, value in options.items() if name not in STILL}
 
 

@@ -13,9 +13,9 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.models._adapter import attach
-from vrpo_theory.models._notes import line, some
+from vrpo_theory.models._notes import some
 from vrpo_theory.models._weights import Header, opened
 from vrpo_theory.models._wrapped import Wrapped
 
@@ -82,7 +82,7 @@ class Placement:
                     trust_remote_code=False, **options,
                 )  # fmt: skip
             except (ImportError, ValueError) as error:
-                reason = f"some weights {TOO_LARGE}" if "offload" in str(error) else line(error)
+                reason = f"some weights {TOO_LARGE}" if "offload" in str(error) else one_line(error)
                 raise InputError(f"{folder} cannot be loaded so: {reason}") from None
         module.config._name_or_path = str(folder)
         _check(folder, module)

@@ -46,7 +46,7 @@ def weight_files(folder: Path) -> Files:
 
 
 def read_index(index: Path) -> tuple[dict[str, str], int | None]:
-    """Files by tensor names, and the size in bytes where it is told."""
+    """Files by tensor names, and the size in bytes, if stated."""
     content = read_json(index)
     table, about = content.get("weight_map"), content.get("metadata")
     if not isinstance(table, dict) or not table or not all(isinstance(name, str) for name in table.values()):
@@ -61,7 +61,7 @@ def read_index(index: Path) -> tuple[dict[str, str], int | None]:
 
 
 def _left_beside(folder: Path, names: list[str], index: Path | None) -> tuple[Path, ...]:
-    """Shards beside the single file, which must not tell another story; their index is not needed."""
+    """Shards beside the single file, which must hold the same tensors; their index is not needed."""
     shards = tuple(folder / name for name in names if SHARD.fullmatch(name) and name.startswith("model-"))
     if index is not None or shards:
         others = [path.name for path in (*((index,) if index else ()), *shards)]

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vrpo_theory.errors import InputError
-from vrpo_theory.models._notes import line, note, some
+from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.models._notes import note, some
 from vrpo_theory.models._shards import read_index, weight_files
 
 POINTER = b"version https://git-lfs"
@@ -41,7 +41,7 @@ def read_headers(folder: Path) -> dict[str, Header]:
     Raises
     ------
     InputError
-        If a file cannot be read, or two files, or the index and the shards, tell different stories.
+        If a file cannot be read, or two files, or the index and the shards, contradict each other.
     """
     files = weight_files(folder)
     found: dict[str, Header] = {}
@@ -127,6 +127,6 @@ def _file_headers(file: Path) -> dict[str, Header]:
             slices = {name: f.get_slice(name) for name in f.keys()}  # noqa: SIM118 (not a mapping)
             return {n: Header(file, s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
     except OSError as error:
-        raise InputError(f"{file} cannot be read ({line(error)})") from None
+        raise InputError(f"{file} cannot be read ({one_line(error)})") from None
     except SafetensorError as error:
-        raise InputError(f"{file} is not a complete safetensors file ({line(error)}): copy it again") from None
+        raise InputError(f"{file} is not a complete safetensors file ({one_line(error)}): copy it again") from None

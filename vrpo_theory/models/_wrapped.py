@@ -56,7 +56,7 @@ class Wrapped(nn.Module):
 
         Covered: configuration, mask token, weights and buffers with their types, every part's class and attributes (an
         adapter's scaling and whether it is on), attention implementation, matrix precision. Not covered: the device,
-        which moves numbers by rounding alone, and the versions of libraries; records keep both beside it.
+        which moves numbers by rounding alone, and the versions of libraries; records store both in addition.
         """
         options = self._options() | {
             "mask_token_id": self.mask_token_id,
@@ -99,7 +99,7 @@ class Wrapped(nn.Module):
                 parameter.data = data
 
     def _options(self) -> dict[str, Any]:
-        """The configuration, but for what moves no logit."""
+        """The part of the configuration that moves a logit."""
         return moving(self.module.config.to_dict())
 
     def _check(self, tokens: Tensor, attention: Tensor) -> None:

@@ -9,6 +9,7 @@ from vrpo_theory.exact import MAX_LENGTH
 from vrpo_theory.planning.candidates import Candidate
 from vrpo_theory.planning.planner import Forecast, Planner
 from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import plus_minus
 
 
 def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Candidate | None) -> Iterator[str]:
@@ -34,7 +35,7 @@ def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Candidate 
         if within is not None and within[1] >= 1:
             yield (
                 "the pilot cannot tell the recommendation from VRPO's choice: the ratio of their variances is "
-                f"{_with_error(ratio)}{_deciding(planner, ratio)}"
+                f"{plus_minus(ratio)}{_deciding(planner, ratio)}"
             )
     if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.candidate.budget.n:
         yield (
@@ -54,12 +55,12 @@ def _why_still(planner: Planner) -> str:
 def _doubt(planner: Planner, doubtful: Candidate, best: Candidate) -> str:
     weighting = doubtful.weighting
     if doubtful.budget.n < planner.pilot.size:
-        return f"{weighting.spec} weights were tried on {planner.pilot.size} masks, which is no word on fewer"
+        return f"{weighting.spec} weights were tried on {planner.pilot.size} masks, which says nothing about fewer"
     gain = planner.gains[weighting]
     return (
-        f"{doubtful.name} is predicted to have {_with_error(planner.ratio(doubtful, best))} of the recommendation's "
+        f"{doubtful.name} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
         f"variance and is not recommended: the pilot is too small to vouch for its weights, whose variance over plain "
-        f"ones is {_with_error(gain)}{_deciding(planner, gain)}"
+        f"ones is {plus_minus(gain)}{_deciding(planner, gain)}"
     )
 
 
@@ -71,7 +72,3 @@ def _deciding(planner: Planner, ratio: Estimate) -> str:
     times = (math.log(within[1] / ratio.value) / math.log(1 / ratio.value)) ** 2
     needed = math.ceil(times * planner.pilot.groups) * planner.pilot.size
     return f"; --pilot {needed} would decide, if the ratio stays"
-
-
-def _with_error(estimate: Estimate) -> str:
-    return f"{estimate.value:.2g}" if estimate.stderr is None else f"{estimate.value:.2f} +- {estimate.stderr:.2f}"

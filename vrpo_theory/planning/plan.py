@@ -22,7 +22,7 @@ from vrpo_theory.weightings.plain import PLAIN
 
 GRADIENT_POOL = Budget(6, 2)
 SHOWN = 8
-"""Candidates of the ranking whose errors are worked out."""
+"""Candidates of the ranking that get errors and are printed."""
 
 
 @dataclass(frozen=True)

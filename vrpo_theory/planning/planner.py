@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import Design
-from vrpo_theory.numerics import total
+from vrpo_theory.numerics import jackknife, total
 from vrpo_theory.planning.candidates import (
     TRIED,
     Candidate,
@@ -102,7 +102,7 @@ class Planner:
     @cached_property
     def gains(self) -> dict[Weighting, Estimate]:
         """The same, with errors."""
-        return {w: _jackknife(value, [p.measured[w] for p in self.parts]) for w, value in self.measured.items()}
+        return {w: _with_error(value, [p.measured[w] for p in self.parts]) for w, value in self.measured.items()}
 
     @cached_property
     def scores(self) -> list[float]:
@@ -118,11 +118,11 @@ class Planner:
 
     def mean_variance(self, candidate: Candidate) -> Estimate:
         """Mean of `variances` over pairs, with its error."""
-        return _jackknife(self._mean(candidate), [part._mean(candidate) for part in self.parts])
+        return _with_error(self._mean(candidate), [part._mean(candidate) for part in self.parts])
 
     def ratio(self, candidate: Candidate, other: Candidate) -> Estimate:
         """Mean variance of one candidate over another's; 1 where neither varies."""
-        return _jackknife(self._ratio(candidate, other), [part._ratio(candidate, other) for part in self.parts])
+        return _with_error(self._ratio(candidate, other), [part._ratio(candidate, other) for part in self.parts])
 
     def interval(self, estimate: Estimate) -> tuple[float, float] | None:
         """Where a positive quantity is, at `LEVEL`; None where there is no error, or nothing to tell."""
@@ -152,7 +152,7 @@ class Planner:
     def vouched(self, candidate: Candidate) -> bool:
         """Plain weights are predicted by theory; others need a measured gain whose interval is below 1.
 
-        The gain was measured on groups; it grows with the number of masks, so it is no word on fewer.
+        The gain was measured on groups; it grows with the number of masks, so it says nothing about fewer.
         """
         if candidate.weighting == PLAIN:
             return True
@@ -175,8 +175,7 @@ class Planner:
         return over / under if under > 0 else 1.0
 
 
-def _jackknife(value: float, left_out: Sequence[float]) -> Estimate:
+def _with_error(value: float, left_out: Sequence[float]) -> Estimate:
     if not left_out:
         return Estimate(value, None, "two groups: no error of the prediction")
-    spread = np.array(left_out) - np.mean(left_out)
-    return Estimate(value, math.sqrt((len(left_out) - 1) / len(left_out) * float(spread @ spread)))
+    return replace(jackknife(value, [left_out]), left_out=None)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Sequence
 from typing import Any
 
 from vrpo_theory.planning.candidates import Candidate
-from vrpo_theory.planning.plan import Plan
+from vrpo_theory.planning.plan import SHOWN, Plan
 from vrpo_theory.planning.planner import LEVEL, Forecast
 from vrpo_theory.tables import table, wrapped
 from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import plus_minus
 
-SHOWN = 8
-"""Candidates of the ranking that are printed."""
 GROUPS = 2
 """Independent estimates that the command averages: the fewest that give every score a standard error."""
 
@@ -96,20 +94,12 @@ def _predictions(plan: Plan, width: int | None) -> str:
 
 def _row(name: str, f: Forecast) -> list[str]:
     within = "-" if f.interval is None else f"{f.interval[0]:.2g} to {f.interval[1]:.2g}"
-    return [name, _value(f.variance), within, f"{f.bias_local:.1e}", f"{f.bias_bound:.1e}"]
+    return [name, plus_minus(f.variance), within, f"{f.bias_local:.1e}", f"{f.bias_bound:.1e}"]
 
 
 def _ranking(title: str, rows: Sequence[tuple[Candidate, Estimate]], width: int | None) -> str:
     header = ["variance", "design, weights, timesteps x masks, sharing"]
-    return table(header, [[_value(v), c.name] for c, v in rows], title=title, left={1}, width=width)
-
-
-def _value(estimate: Estimate) -> str:
-    """As many digits as the error allows: two of the error's own, as in 0.077 +- 0.010."""
-    if not estimate.stderr:
-        return f"{estimate.value:.2g}"
-    places = max(0, 1 - math.floor(math.log10(estimate.stderr)))
-    return f"{estimate.value:.{places}f} +- {estimate.stderr:.{places}f}"
+    return table(header, [[plus_minus(v), c.name] for c, v in rows], title=title, left={1}, width=width)
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from vrpo_theory.options import (
     Seed,
     Store,
     Truncate,
+    numbers,
 )
 
 Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases of exhibits; --list shows them")]
@@ -126,14 +127,12 @@ def reproduce(
         )
 
 
-def _pool(text: str) -> tuple[int, ...]:
-    """Timesteps and masks of a pool whose components can be told apart, with their errors."""
-    from vrpo_theory.inputs import numbers
-
-    pool = numbers(text, 2, "--pool")
-    if pool[0] < 3 or pool[1] < 2:
+def _pool(text: str) -> tuple[int, int]:
+    """Timesteps and masks of a pool whose variance components and their errors can be estimated."""
+    steps, masks = numbers(text, int, "--pool", count=2, example="12,4")
+    if steps < 3 or masks < 2:
         raise InputError(f"--pool {text!r} is too small: take at least 3 timesteps of 2 masks, as in 12,4")
-    return pool
+    return steps, masks
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)

@@ -1,4 +1,4 @@
-"""Tables in the models' place, for exhibits that need every mask: refused before a run that nobody would wait for."""
+"""Tables in the models' place, for exhibits that need every mask: refused before a run that would take too long."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tabulated(model: str, cases: Sequence[Case], context: Context) -> list[Case]
     Raises
     ------
     InputError
-        If that is dear and was not asked for, or Monte Carlo was.
+        If that is costly and was not asked for, or Monte Carlo was.
     """
     from vrpo_theory import exact
 

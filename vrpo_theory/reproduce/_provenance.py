@@ -63,7 +63,7 @@ def signed(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def unaltered(document: Mapping[str, Any]) -> bool:
-    """Whether the cells of a document are those that it was signed with; without a digest that cannot be told."""
+    """Whether the cells of a document are those that it was signed with; False without a digest."""
     return bool(document["provenance"].get("cells") == _digest(document["cells"]))
 
 

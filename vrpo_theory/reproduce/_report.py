@@ -14,7 +14,6 @@ from vrpo_theory.uncertainty import with_error
 
 Cells = Sequence[Mapping[str, Any]]
 
-
 MOST_COLUMNS = 8
 MANY_PAIRS = 16
 """Fewest pairs whose bootstrap interval is shown beside the mean: resampling fewer understates it."""

@@ -72,7 +72,7 @@ def _read(path: Path) -> Document | None:
 
 
 def _trusted(known: Document, path: Path) -> bool:
-    """Whether a file holds the numbers that were computed; one that was edited is said to be, and kept aside."""
+    """Whether a file holds the numbers that were computed; one that was edited is reported and renamed."""
     if unaltered(known):
         return True
     if "cells" in known["provenance"] and _ranks.rank() == 0:
@@ -113,7 +113,7 @@ def _illustrate(exhibit: Exhibit, document: Document, out: Path) -> None:
 
 @contextmanager
 def _optional(what: str) -> Iterator[None]:
-    """Numbers are worth having without it: whatever goes wrong is a line of warning."""
+    """The numbers are kept without it: any error is a line of warning."""
     try:
         yield
     except Exception as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vrpo_theory.plotting import Line, Points
-from vrpo_theory.reproduce._report import column_label
+from vrpo_theory.reproduce._report import Cells, column_label
 
-Cells = Sequence[Mapping[str, Any]]
 Label = Callable[[Mapping[str, Any]], str]
 """Of a cell's column."""
 

@@ -22,7 +22,7 @@ LEFT_OUT = Budget(1, 1)
 """The column whose printed variance the others are asked to predict."""
 FIT = {"fit": "without 1x1"}
 CERTAIN = 3.0
-"""Root mean square residuals of the fit beyond which the column left out is said to differ."""
+"""Root mean square residuals of the fit beyond which the column left out is reported to differ."""
 ERROR = 0.05
 KURTOSES, VARIATIONS = (3, 6, 12, 24, 48), (0, 1, 2)
 

@@ -106,7 +106,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def _line(cells: Sequence[Mapping[str, Any]], model: str) -> plotting.Line:
-    """Against the share of masked tokens, but for variances of exactly 0 (all masked), which no log axis has."""
+    """Against the share of masked tokens, without variances of exactly 0 (all masked), which a log axis cannot show."""
     counts = [c["column"]["l"] for c in cells if c["column"].get("model") == model and "l" in c["column"]]
     part = [c for c in cells if c["row"] == "var_term" and c["column"]["model"] == model]
     part = [c for c in part if c["value"] is None or c["value"] > 0]

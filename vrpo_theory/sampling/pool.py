@@ -147,7 +147,7 @@ def draw_pools(
     Raises
     ------
     ValueError
-        For a smaller pool: its components, or their errors, cannot be told.
+        For a smaller pool: its components, or their errors, cannot be estimated.
     """
     if budget.n_t < 3 or budget.n_yt < 2:
         raise ValueError(f"a pool needs at least 3 timesteps of 2 masks, got {budget.n_t} of {budget.n_yt}")

@@ -31,7 +31,7 @@ class ScoreEstimate:
     margin : Estimate
         The margin in nats, without beta.
     moments : Moments
-        Mean of the margin and its variance components, unclipped; components that the draws cannot tell are None.
+        Mean of the margin and its variance components, unclipped; components that the draws do not identify are None.
     beta : float
     blocks : (m,) float
         Scores of the independent blocks (timesteps or groups) whose mean is the score.
@@ -157,7 +157,7 @@ def between(values: NDArray[np.float64], budget: Budget) -> float:
 
 @dataclass(frozen=True)
 class _Study:
-    """How estimates were drawn, and so what one of them tells about its own error."""
+    """How estimates were drawn, and so what one of them says about its own error."""
 
     design: Design
     budget: Budget

@@ -38,7 +38,7 @@ class Supervised:
     batch_tokens: int = batching.BATCH_TOKENS
 
     def backward(self, model: Any, step: int) -> float:
-        """See `vrpo_theory.training.loop.Objective.backward`; nats a token."""
+        """See `vrpo_theory.training.loop.Objective.backward`; nats per token."""
         numbers = range(step * self.batch, (step + 1) * self.batch)
         responses = [self.stream(i) for i in numbers]
         masks = [draw(response, self.seed, i) for response, i in zip(responses, numbers, strict=True)]

@@ -14,7 +14,7 @@ from vrpo_theory.types import PreferencePair, Response
 
 SPLITS = ("train", "validation", "test")
 LENGTHS = range(8, 13)
-"""Response lengths, EOS included, that a stream draws from unless told otherwise."""
+"""Response lengths, EOS included, that a stream draws from by default."""
 ALL_LENGTHS = range(8, 17)
 """Response lengths that the language has."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.models._facts import Source, agreed, mask_token, settled
 from vrpo_theory.models._folder import config_file, local_folder, read_options
 from vrpo_theory.models._placement import Placement, require_whole
@@ -97,7 +97,7 @@ def read_config(folder: Path) -> LLaDAConfig:
     try:
         config = LLaDAConfig.from_dict(options)
     except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: {one_line(error)}") from None
     agreed("head_dim", (Source(f"head_dim in {path}", head), Source("d_model / n_heads", config.head_dim)))
     return config
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel, __version__
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.models._facts import mask_token, settled
 from vrpo_theory.models._folder import local_folder, read_options
 from vrpo_theory.models._notes import note, some
@@ -81,7 +81,7 @@ def read_config(folder: Path) -> PreTrainedConfig:
         with quiet():
             config = CONFIG_MAPPING[kind].from_dict(options)
     except Exception as error:  # each family checks its options in its own way
-        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: {one_line(error)}") from None
     if type(config) not in AutoModelForMaskedLM._model_mapping or not hasattr(config, "vocab_size"):
         raise InputError(f"{path}: model_type is {config.model_type!r}, not a masked language model of text: give one")
     for name in ("is_decoder", "is_encoder_decoder"):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.models._identity import structure
 from vrpo_theory.models._wrapped import Wrapped, scored
 from vrpo_theory.rounding import of_tokens
@@ -17,7 +17,7 @@ from vrpo_theory.rounding import of_tokens
 LOGITS = 2**25
 """Logits that exist at one time, where the head can be applied to masked positions alone: 134 MB in float32."""
 HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
-"""Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and their kin."""
+"""Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and models like them."""
 UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1", "mlp.up_proj", ".ffn", "ffns.0.lin1")
 """Up-projections of a block, by the end of their names: BERT, ModernBERT, DistilBERT, EuroBERT, ALBERT, XLM."""
 
@@ -100,7 +100,7 @@ def _longest(module: PreTrainedModel) -> int:
     for name, part in module.named_modules():
         start = getattr(part, "padding_idx", None)
         if name.endswith("position_embeddings") and start is not None:
-            # RoBERTa and kin start to count after the padding's id.
+            # RoBERTa and models like it start to count after the padding's id.
             return min(longest, len(part.weight) - start - 1)
     return longest
 
@@ -119,8 +119,9 @@ def require_sound(model: MaskedLM) -> None:
     except torch.OutOfMemoryError:
         raise
     except (IndexError, RuntimeError, TypeError, ValueError) as broken:
-        reason = " ".join(str(broken).split())
-        raise InputError(f"{name} is not supported ({reason}): write a Model (vrpo_theory.models.base)") from None
+        raise InputError(
+            f"{name} is not supported ({one_line(broken)}): write a Model (vrpo_theory.models.base)"
+        ) from None
     if not error <= tolerance:
         raise InputError(
             f"{name} is not supported: padding, or its output head, moves a log-probability by {error:.2g} nats: "

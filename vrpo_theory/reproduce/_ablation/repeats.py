@@ -77,7 +77,7 @@ def _gradients(
 
 
 def _predicted_from_nested(study: Study, found: Replications) -> dict[Configuration, list[float]]:
-    """Lemma 5 for the shared columns, with the components that the nested one among them tells."""
+    """Lemma 5 for the shared columns, with the components estimated from the nested one among them."""
     nested = next((c for c in study.configurations if c.shared and c.n_t > 1 and c.n_yt > 1), None)
     if nested is None:
         return {}

@@ -41,7 +41,7 @@ class Access:
 
 
 def probe(path: Path) -> Access:
-    """What can be had beside a file, tried on empty files; a folder that cannot be written refuses nothing."""
+    """What the file system grants beside a file, tried on empty files; all, where the folder cannot be written."""
     if not os.access(path.parent, os.W_OK):
         return Access()
     locks = _refusal(path.parent, path.suffix)

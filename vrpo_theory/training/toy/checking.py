@@ -13,7 +13,7 @@ from vrpo_theory.training.toy.measure import Document
 from vrpo_theory.types import ROLES, SIDES, PreferencePair
 
 NATS, SHARE = 0.1, 0.2
-"""How far exact ELBOs, a token, may lie apart in the mean, and accuracies, all on the same prompts.
+"""How far exact ELBOs per token may lie apart in the mean, and accuracies, all on the same prompts.
 
 About twice what a run showed whose initial weights were moved by one part in a million: 0.04 nats and 0.10.
 """
@@ -37,7 +37,7 @@ def compare(made: Path, kept: Path, pairs: list[PreferencePair]) -> str:
     found = [*likelihoods_apart(made, kept, pairs), *accuracies_apart(new, old)]
     if found:
         raise CheckError("; ".join(found) + ": training does not give the packaged models again" + changed)
-    return f"the weights differ; exact ELBOs agree to {NATS} nats a token in the mean, accuracies to {SHARE}{changed}"
+    return f"the weights differ; exact ELBOs agree to {NATS} nats per token in the mean, accuracies to {SHARE}{changed}"
 
 
 def _kernels(new: Document, old: Document) -> str:
@@ -59,7 +59,7 @@ def likelihoods_apart(made: Path, kept: Path, pairs: list[PreferencePair]) -> li
         new, old = exact.enumerate_masks(responses, [load(folder / role) for folder in (made, kept)])
         apart = math.fsum(abs(new[r].elbo - old[r].elbo) / r.length for r in responses) / len(responses)
         if apart > NATS:
-            found.append(f"exact ELBOs of the {role} are {apart:.3f} nats a token apart, expected at most {NATS}")
+            found.append(f"exact ELBOs of the {role} are {apart:.3f} nats per token apart, expected at most {NATS}")
     return found
 
 
