@@ -31,6 +31,20 @@ def _threads():
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+@pytest.fixture(scope="session")
+def vrpo():
+    """Runs the command in this process: vrpo("score", "--limit", 2), with environment variables as keywords."""
+    from typer.testing import CliRunner
+
+    from vrpo_theory.cli import app
+
+    def run(*arguments, charset="utf-8", **environment):
+        words = [str(argument) for argument in arguments]
+        return CliRunner(charset=charset).invoke(app, words, prog_name="vrpo", env=environment)
+
+    return run
+
+
 LLADA_CONFIG = Path(__file__).parent / "data/llada8b_format/tokenizer_config_without_added_tokens.json"
 SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|mdm_mask|>"]
 MERGES = [("h", "e"), ("Ċ", "Ċ"), ("ĊĊ", "Ċ")]  # Ċ stands for a newline

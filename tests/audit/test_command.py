@@ -7,9 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-
-from vrpo_theory.cli import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 SOURCE = """
@@ -54,14 +51,14 @@ def doubles(*arguments):
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(vrpo, tmp_path, monkeypatch):
     (tmp_path / "mine_audited.py").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def run(name, *options):
         small = ("--lengths", "2", "--n", "1", "--toys", "rough")
-        return CliRunner().invoke(app, ["audit", f"mine_audited:{name}", *small, *options])
+        return vrpo("audit", f"mine_audited:{name}", *small, *options)
 
     yield run
     sys.modules.pop("mine_audited", None)
@@ -191,21 +188,21 @@ def test_settings_that_the_import_changes_are_named(run, tmp_path):
     assert "importing mine_audited changed numpy's treatment of errors" in result.stderr
 
 
-def test_the_example_of_the_readme_is_that_of_the_help_and_is_accepted(tmp_path, monkeypatch):
+def test_the_example_of_the_readme_is_that_of_the_help_and_is_accepted(vrpo, tmp_path, monkeypatch):
     """Both print it; the longest answer with most masks at once would take long, so the small grid of the others."""
     block = re.search(r"```\n(import torch\n\n\ndef elbo\(model.*?)```", README, re.S)[1]
-    shown = CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "80"}).stdout
+    shown = vrpo("audit", "--help", COLUMNS="80").stdout
     code = [line.split("#")[0].strip() for line in block.splitlines() if line]
     assert code == [line.split("#")[0].strip() for line in shown.splitlines() if line.split("#")[0].strip() in code]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     Path("mine_readme.py").write_text(block)
-    result = CliRunner().invoke(app, ["audit", "mine_readme:elbo", "--lengths", "2", "--n", "4", "--toys", "rough"])
+    result = vrpo("audit", "mine_readme:elbo", "--lengths", "2", "--n", "4", "--toys", "rough")
     sys.modules.pop("mine_readme", None)
     assert result.exit_code == 0, result.output
     assert "accepted" in result.stdout
 
 
 @pytest.mark.parametrize("words", ["EXECUTED", "model.config.mask_token_id", "torch.Generator", "Exit codes: 0"])
-def test_the_help_states_the_contract(words):
-    assert words in CliRunner().invoke(app, ["audit", "--help"], env={"COLUMNS": "80"}).stdout
+def test_the_help_states_the_contract(vrpo, words):
+    assert words in vrpo("audit", "--help", COLUMNS="80").stdout

@@ -11,19 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from vrpo_theory import rounding
-from vrpo_theory.cli import app
 from vrpo_theory.models.llada import load
 
 TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "llada_tiny" / "elbo.json").read_text())
-RUN = CliRunner()
-
-
-def vrpo(*arguments):
-    return RUN.invoke(app, [str(a) for a in arguments])
 
 
 @pytest.fixture
@@ -44,7 +37,7 @@ def checkpoints(pairs):
     return "--policy", TINY / "policy", "--reference", TINY / "reference", "--pairs", pairs
 
 
-def test_exact_score_of_the_golden_pair(pairs):
+def test_exact_score_of_the_golden_pair(vrpo, pairs):
     result = vrpo("score", *checkpoints(pairs), "--method", "exact", "--limit", 1, "--json")
     assert result.exit_code == 0, result.output
     (document,) = json.loads(result.stdout)["pairs"]
@@ -66,7 +59,7 @@ def test_exact_score_of_the_golden_pair(pairs):
     assert document["v_mask"] > 0
 
 
-def test_auto_is_exact_up_to_twelve_tokens(pairs):
+def test_auto_is_exact_up_to_twelve_tokens(vrpo, pairs):
     result = vrpo("score", *checkpoints(pairs), "--json")
     first, second = json.loads(result.stdout)["pairs"]
     assert (first["method"], second["method"]) == ("exact", "mc")
@@ -78,7 +71,7 @@ def test_auto_is_exact_up_to_twelve_tokens(pairs):
 @pytest.mark.parametrize(
     ("n_t", "n_yt", "known"), [(4, 2, (True, True, True)), (1, 3, (False, False, True)), (3, 1, (True, False, False))]
 )
-def test_sampled_components_follow_the_budget(pairs, n_t, n_yt, known):
+def test_sampled_components_follow_the_budget(vrpo, pairs, n_t, n_yt, known):
     options = ("--method", "mc", "--n-t", n_t, "--n-yt", n_yt, "--no-shared", "--limit", 1, "--json")
     result = vrpo("score", *checkpoints(pairs), *options)
     (d,) = json.loads(result.stdout)["pairs"]
@@ -87,13 +80,13 @@ def test_sampled_components_follow_the_budget(pairs, n_t, n_yt, known):
         assert math.isclose(d["stderr"] ** 2, 0.04 * (d["v_time"] / n_t + d["v_mask"] / (n_t * n_yt)), rel_tol=1e-9)
 
 
-def test_the_table_for_people(pairs):
+def test_the_table_for_people(vrpo, pairs):
     result = vrpo("score", *checkpoints(pairs))
     assert "golden" in result.stdout
     assert "2.2652" in result.stdout
 
 
-def test_estimates_end_where_their_errors_do(pairs):
+def test_estimates_end_where_their_errors_do(vrpo, pairs):
     """The margin as the score, beta 0 included; and what an error of few degrees of freedom is worth."""
     options = ("--design", "power_strata", "--groups", 2)
     for beta in (0.2, 0):
@@ -105,7 +98,7 @@ def test_estimates_end_where_their_errors_do(pairs):
     assert "degrees of freedom:" not in vrpo("score", *checkpoints(pairs), "--n-t", 8).stdout
 
 
-def test_too_long_to_enumerate_is_bad_input(tmp_path):
+def test_too_long_to_enumerate_is_bad_input(vrpo, tmp_path):
     path = tmp_path / "long.jsonl"
     path.write_text(json.dumps({"prompt_ids": [], "chosen_ids": list(range(21)), "rejected_ids": [1]}))
     result = vrpo("score", *checkpoints(path), "--method", "exact")
@@ -113,7 +106,7 @@ def test_too_long_to_enumerate_is_bad_input(tmp_path):
     assert "--method mc" in result.stderr
 
 
-def test_bad_rows_name_file_and_line(tmp_path):
+def test_bad_rows_name_file_and_line(vrpo, tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text(
         '{"prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [2]}\n'
@@ -138,11 +131,11 @@ def test_bad_rows_name_file_and_line(tmp_path):
         ("score", "--policy", TINY / "nowhere", "--reference", TINY / "reference", "--pairs", "nothing.jsonl"),
     ],
 )
-def test_bad_input_exits_2(arguments):
+def test_bad_input_exits_2(vrpo, arguments):
     assert vrpo(*arguments).exit_code == 2
 
 
-def test_list_names_every_exhibit():
+def test_list_names_every_exhibit(vrpo):
     from vrpo_theory import EXHIBITS
 
     result = vrpo("reproduce", "--list")
@@ -150,11 +143,13 @@ def test_list_names_every_exhibit():
     assert [line.split()[0] for line in result.stdout.splitlines()] == EXHIBITS.names()
 
 
-def reproduce(out, *arguments):
-    return vrpo("reproduce", "table3", "--out", out, "--repeats", 3, "--limit", 2, *arguments)
+@pytest.fixture
+def reproduce(vrpo):
+    """Runs the ablation on two pairs, with three repeats."""
+    return lambda out, *arguments: vrpo("reproduce", "table3", "--out", out, "--repeats", 3, "--limit", 2, *arguments)
 
 
-def test_reproduce_writes_checks_and_detects_a_difference(tmp_path):
+def test_reproduce_writes_checks_and_detects_a_difference(reproduce, tmp_path):
     result = reproduce(tmp_path, "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)["exhibits"]["table3"]
@@ -180,7 +175,7 @@ def test_reproduce_writes_checks_and_detects_a_difference(tmp_path):
     ("protocol", "methods"),
     [("auto", {"pooled", "paper"}), ("paper", {"mc", "paper"}), ("both", {"mc", "pooled", "paper"})],
 )
-def test_real_checkpoints_and_pairs(pairs, tmp_path, protocol, methods):
+def test_real_checkpoints_and_pairs(reproduce, pairs, tmp_path, protocol, methods):
     """Two pairs, one too long for exact: pooled by default, or the paper's repeats; the proxy gradient."""
     options = ("--protocol", protocol, "--pool", "4,2", "--json")
     result = reproduce(tmp_path / "out", *checkpoints(pairs), *options)
@@ -195,13 +190,13 @@ def test_real_checkpoints_and_pairs(pairs, tmp_path, protocol, methods):
 
 
 @pytest.mark.parametrize("pool", ["12", "a,b", "0,2", "3,2,1", "2,2", "3,1"])
-def test_bad_pools_are_refused(pairs, tmp_path, pool):
+def test_bad_pools_are_refused(reproduce, pairs, tmp_path, pool):
     result = reproduce(tmp_path, *checkpoints(pairs), "--pool", pool)
     assert result.exit_code == 2
     assert "as in 12,4" in result.stderr
 
 
-def test_a_recorded_run_is_repeated_without_models(pairs, tmp_path):
+def test_a_recorded_run_is_repeated_without_models(reproduce, vrpo, pairs, tmp_path):
     """The same numbers from the store alone, gradients left out; what was not recorded is an error that says so."""
     store, options = tmp_path / "store", ("--pool", "4,2", "--gradient", "none", "--json")
     first = reproduce(tmp_path / "a", *checkpoints(pairs), *options, "--store", store)
@@ -218,13 +213,13 @@ def test_a_recorded_run_is_repeated_without_models(pairs, tmp_path):
     assert other.exit_code == 0, other.output
 
 
-def test_a_store_needs_checkpoints(tmp_path):
+def test_a_store_needs_checkpoints(reproduce, tmp_path):
     result = reproduce(tmp_path, "--store", tmp_path / "store")
     assert result.exit_code == 2
     assert "--policy" in result.stderr
 
 
-def test_scores_are_recorded_and_designs_chosen(pairs, tmp_path):
+def test_scores_are_recorded_and_designs_chosen(vrpo, pairs, tmp_path):
     options = ("--method", "mc", "--n-t", 4, "--design", "power_strata(power=2.0)", "--weighting", "two_way")
     args = ("score", *checkpoints(pairs), *options, "--groups", 3, "--json", "--store", tmp_path / "s")
     first, second = vrpo(*args), vrpo(*args)
@@ -245,13 +240,13 @@ def test_scores_are_recorded_and_designs_chosen(pairs, tmp_path):
         (("--design", "coupled"), "n_t odd"),
     ],
 )
-def test_samplers_that_do_not_exist_are_bad_input(pairs, options, reason):
+def test_samplers_that_do_not_exist_are_bad_input(vrpo, pairs, options, reason):
     result = vrpo("score", *checkpoints(pairs), "--method", "mc", *options)
     assert result.exit_code == 2
     assert reason in result.stderr
 
 
-def test_a_plan_names_what_to_run(pairs):
+def test_a_plan_names_what_to_run(vrpo, pairs):
     result = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--budget", 8, "--gradient", "up-proj", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
@@ -274,7 +269,7 @@ def test_a_plan_names_what_to_run(pairs):
     [(), ("--budget", 8, "--target-bias", 0.1), ("--budget", 0.5), ("--budget", 8, "--cost", "1"),
      ("--budget", 8, "--cost", "-1,1"), ("--target-stderr", 1e-12)],
 )  # fmt: skip
-def test_plans_that_cannot_be_made_are_bad_input(pairs, options):
+def test_plans_that_cannot_be_made_are_bad_input(vrpo, pairs, options):
     assert vrpo("plan", *checkpoints(pairs), "--pilot", 8, *options).exit_code == 2
 
 
@@ -283,7 +278,7 @@ def test_plans_that_cannot_be_made_are_bad_input(pairs, options):
     [("score", "--n-t", 2), ("plan", "--pilot", 8, "--budget", 8), ("reproduce", "table3", "--pool", "3,2")],
     ids=lambda command: command[0],
 )
-def test_a_run_on_real_checkpoints_is_not_called_a_toy(pairs, tmp_path, command):
+def test_a_run_on_real_checkpoints_is_not_called_a_toy(vrpo, pairs, tmp_path, command):
     out = ("--out", tmp_path, "--gradient", "none") if command[0] == "reproduce" else ()
     result = vrpo(*command, *checkpoints(pairs), *out, "--limit", 1, "--json")
     assert result.exit_code == 0, result.output
@@ -293,7 +288,7 @@ def test_a_run_on_real_checkpoints_is_not_called_a_toy(pairs, tmp_path, command)
     assert "toy" not in json.dumps(origin)
 
 
-def test_disk_full_keeps_the_old_table(tmp_path, monkeypatch):
+def test_disk_full_keeps_the_old_table(reproduce, tmp_path, monkeypatch):
     assert reproduce(tmp_path).exit_code == 0
     before = (tmp_path / "table3.json").read_bytes()
 

@@ -9,10 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import vrpo_theory
-from vrpo_theory.cli import app
 from vrpo_theory.errors import InputError
 from vrpo_theory.options import numbers
 
@@ -20,25 +18,21 @@ COMMANDS = ("reproduce", "score", "plan", "audit", "list")
 FAMILIES = ("designs", "weightings", "models", "exhibits", "statements")
 
 
-def vrpo(*arguments, **env):
-    return CliRunner().invoke(app, [str(a) for a in arguments], prog_name="vrpo", env=env)
-
-
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
-def test_short_and_long_help_are_one(command):
+def test_short_and_long_help_are_one(vrpo, command):
     short, long = vrpo(*command, "-h"), vrpo(*command, "--help")
     assert (short.exit_code, short.stdout) == (0, long.stdout)
     assert "-h, --help" in short.stdout
 
 
-def test_no_arguments_are_bad_usage_with_help():
+def test_no_arguments_are_bad_usage_with_help(vrpo):
     result = vrpo()
     assert (result.exit_code, result.stdout) == (2, "")
     assert all(f"  {name}" in result.stderr for name in COMMANDS)
     assert "..." not in result.stderr.split("Commands:")[1]  # no summary is cut
 
 
-def test_the_version():
+def test_the_version(vrpo):
     assert vrpo("--version").stdout == f"vrpo {vrpo_theory.__version__}\n"
 
 
@@ -51,13 +45,13 @@ def test_modules_are_the_command(module):
 @pytest.mark.parametrize(
     ("words", "completed"), [("vrpo pl", ["plan"]), ("vrpo list de", ["designs"]), ("vrpo score --method e", ["exact"])]
 )
-def test_shells_complete(words, completed):
+def test_shells_complete(vrpo, words, completed):
     result = vrpo(_VRPO_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
     assert result.stdout.split() == completed
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_members_are_listed_with_a_line_each(family):
+def test_members_are_listed_with_a_line_each(vrpo, family):
     entries = json.loads(vrpo("list", family, "--json").stdout)[family]
     registry = getattr(vrpo_theory, family.upper())
     assert [e["name"] for e in entries] == registry.names()
@@ -67,7 +61,7 @@ def test_members_are_listed_with_a_line_each(family):
     assert [line.split()[0] for line in lines] == registry.names()
 
 
-def test_aliases_and_families_are_listed():
+def test_aliases_and_families_are_listed(vrpo):
     assert "iid_count (vrpo)" in vrpo("list", "designs").stdout
     assert "table3 (table2)" in vrpo("list", "exhibits").stdout
     assert [line.split()[0] for line in vrpo("list").stdout.splitlines()] == list(FAMILIES)
@@ -88,7 +82,7 @@ def test_aliases_and_families_are_listed():
         (("reproduce", "table3", "--beta", "nan"), "not a finite number"),
     ],
 )
-def test_usage_errors_go_to_standard_error(arguments, says):
+def test_usage_errors_go_to_standard_error(vrpo, arguments, says):
     result = vrpo(*arguments)
     assert result.exit_code == 2
     assert says in result.stderr.strip().splitlines()[-1]

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from typer.testing import CliRunner
 
 import vrpo_theory
 from vrpo_theory import rounding
-from vrpo_theory.cli import app
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import tabulate, true_margin
 from vrpo_theory.inputs import Sources, read_cases
@@ -61,9 +59,9 @@ def test_other_kinds_are_masked_language_models_of_transformers(berts, pairs):
     assert case.reference.fingerprint == masked_lm.case(0).reference.fingerprint
 
 
-def test_scores_of_masked_language_models(berts, pairs):
+def test_scores_of_masked_language_models(vrpo, berts, pairs):
     arguments = [f"--{role}={folder}" for role, folder in berts.items()]
-    result = CliRunner().invoke(app, ["score", *arguments, f"--pairs={pairs}", "--json"])
+    result = vrpo("score", *arguments, f"--pairs={pairs}", "--json")
     assert result.exit_code == 0, result.output
     (document,) = json.loads(result.stdout)["pairs"]
     (case,) = read_cases(Sources(berts["policy"], berts["reference"], pairs))
@@ -71,11 +69,11 @@ def test_scores_of_masked_language_models(berts, pairs):
     assert math.isclose(document["margin"], exact, rel_tol=rounding.of_functional(case.policy, 8))
 
 
-def test_table_of_masked_language_models(berts, pairs, tmp_path):
+def test_table_of_masked_language_models(vrpo, berts, pairs, tmp_path):
     """The paper's ablation, its proxy gradient included, on models that are not LLaDA."""
     arguments = [f"--{role}={folder}" for role, folder in berts.items()]
     more = [f"--pairs={pairs}", "--repeats=3", f"--out={tmp_path / 'out'}", "--json"]
-    result = CliRunner().invoke(app, ["reproduce", "table3", *arguments, *more])
+    result = vrpo("reproduce", "table3", *arguments, *more)
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["exhibits"]["table3"]["cells"]
     assert any(cell["row"] == "var_gradient" and cell["value"] > 0 for cell in cells)

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from vrpo_theory import score_pairs, tabulate, true_margin
-from vrpo_theory.cli import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -26,9 +24,9 @@ def test_the_example_prints_what_is_printed():
 
 
 @pytest.mark.parametrize("command", ["score", "reproduce", "plan", "audit"])
-def test_the_options_that_are_named_exist(command):
+def test_the_options_that_are_named_exist(vrpo, command):
     lines = re.findall(rf"^(?:vrpo {command}|python -m vrpo_theory\.{command}) .*$", README, re.M)
-    known = set(re.findall(r"--[a-z-]+", CliRunner().invoke(app, [command, "--help"]).stdout))
+    known = set(re.findall(r"--[a-z-]+", vrpo(command, "--help").stdout))
     assert lines
     assert {option for line in lines for option in re.findall(r"--[a-z-]+", line)} <= known
 

@@ -11,6 +11,12 @@ from vrpo_theory.data import load_tokenizer
 CASES = Path(__file__).parents[1] / "data" / "cases"
 
 
+@pytest.fixture(scope="session")
+def reproduce(vrpo):
+    """Runs the exhibit that takes a second: reproduce(folder)."""
+    return lambda out, *options: vrpo("reproduce", "consistency", "--out", out, *options)
+
+
 @pytest.fixture
 def tokenizer(tmp_path):
     """Makes the tokenizer of a checkpoint with another chat template."""

@@ -1,14 +1,13 @@
-"""The environment: a rank needs a launcher's world, alien variables are ignored, and what is computed is written."""
+"""The environment: a rank needs a launcher's world, alien variables are ignored, and results are written and kept."""
 
+import errno
 import json
 import os
 
 import pytest
-from typer.testing import CliRunner
 
-from vrpo_theory.cli import app
 from vrpo_theory.errors import InputError
-from vrpo_theory.files import require_writable
+from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import _ranks, _runner
 
 LAUNCHED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -28,12 +27,8 @@ def environment(monkeypatch):
     return put
 
 
-def reproduce(out, *options):
-    return CliRunner().invoke(app, ["reproduce", "consistency", "--out", str(out), *options])
-
-
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def plain(reproduce, tmp_path_factory):
     """The cells in the environment of the tests."""
     out = tmp_path_factory.mktemp("plain")
     assert reproduce(out).exit_code == 0
@@ -67,7 +62,7 @@ def test_without_a_launcher_s_world_a_process_is_alone(environment, variables):
 
 
 @pytest.mark.parametrize("variables", [ALONE[0], ALONE[4]], ids=str)
-def test_what_is_computed_is_written(environment, tmp_path, variables):
+def test_what_is_computed_is_written(reproduce, environment, tmp_path, variables):
     environment(**variables)
     assert reproduce(tmp_path).exit_code == 0
     assert json.loads((tmp_path / "consistency.json").read_text())["cells"]
@@ -89,7 +84,9 @@ def test_a_launched_process_has_its_place(environment):
         ({"RANK": "first"}, "RANK=first is no place"),
     ],
 )
-def test_a_world_that_cannot_meet_is_refused_before_anything_is_computed(environment, tmp_path, change, words):
+def test_a_world_that_cannot_meet_is_refused_before_anything_is_computed(
+    reproduce, environment, tmp_path, change, words
+):
     environment(**LAUNCHED | change)
     result = reproduce(tmp_path / "out")
     assert result.exit_code == 2
@@ -125,7 +122,7 @@ def test_processes_that_do_not_meet_are_refused(environment, monkeypatch):
     ],
     ids=str,
 )
-def test_alien_variables_change_nothing(environment, plain, tmp_path, variables):
+def test_alien_variables_change_nothing(reproduce, environment, plain, tmp_path, variables):
     environment(**variables)
     result = reproduce(tmp_path)
     assert result.exit_code == 0, result.output
@@ -133,7 +130,7 @@ def test_alien_variables_change_nothing(environment, plain, tmp_path, variables)
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "taken"])
-def test_results_that_could_not_be_written_are_not_computed(environment, tmp_path, monkeypatch, place):
+def test_results_that_could_not_be_written_are_not_computed(reproduce, environment, tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("")
     (tmp_path / "taken" / "consistency.json").mkdir(parents=True)
     monkeypatch.setattr(_runner, "run", lambda *arguments, **options: pytest.fail("computed"))
@@ -153,3 +150,40 @@ def test_a_folder_that_takes_no_files_is_said_to(tmp_path, monkeypatch):
     monkeypatch.setattr("vrpo_theory.files.tempfile.TemporaryFile", closed)
     with pytest.raises(InputError, match="Read-only file system"):
         require_writable(tmp_path)
+
+
+def test_an_edited_results_file_is_kept_aside_and_computed_again(reproduce, tmp_path):
+    path = tmp_path / "consistency.json"
+    assert reproduce(tmp_path).exit_code == 0
+    first = json.loads(path.read_text())
+    assert "inputs unchanged" in reproduce(tmp_path).stderr
+    edited = json.loads(path.read_text())
+    edited["cells"][0]["value"] = 12.5
+    path.write_text(json.dumps(edited))
+    again = reproduce(tmp_path)
+    assert "changed after it was computed" in again.stderr
+    assert "unchanged" not in again.stderr
+    assert json.loads(path.read_text())["cells"] == first["cells"]
+    assert json.loads((tmp_path / "consistency.edited.json").read_text()) == edited
+
+
+@pytest.mark.parametrize("text", ["[]", '{"cells": 1, "provenance": {}}', '{"cells": [], "provenance": []}', "\x00"])
+def test_what_is_no_results_file_is_computed_again(reproduce, tmp_path, text):
+    (tmp_path / "consistency.json").write_text(text)
+    result = reproduce(tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "unchanged" not in result.stderr
+
+
+def test_a_file_system_without_fsync_takes_files(tmp_path, monkeypatch):
+    def fsync(handle):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("vrpo_theory.files.os.fsync", fsync)
+    code = errno.EINVAL
+    write_atomically(tmp_path / "a", "text")
+    assert (tmp_path / "a").read_text() == "text"
+    code = errno.EIO
+    with pytest.raises(OSError, match="Input/output error"):
+        write_atomically(tmp_path / "a", "other")
+    assert (tmp_path / "a").read_text() == "text"

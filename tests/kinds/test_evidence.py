@@ -1,4 +1,4 @@
-"""Accusations need evidence: "damaged", "another process" and "unchanged" are said only of what was seen.
+"""Errors of stores need evidence: "damaged" and "another process" are said only of what was seen.
 
 Public reports of the kind: charmbracelet/crush#3461 ("locking protocol" on NFS), AISecurityLab/hackagent#407 (GPFS and
 Lustre).
@@ -17,12 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from vrpo_theory import Response
-from vrpo_theory.cli import app
 from vrpo_theory.errors import InputError
-from vrpo_theory.files import write_atomically
 from vrpo_theory.sampling.store import SampleStore, _access, _errors, _lock
 
 DATA = Path(__file__).parents[1] / "data"
@@ -228,44 +225,3 @@ def test_where_the_system_does_refuse_locks_the_store_goes_on(tmp_path, nolock, 
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
     assert holds(tmp_path)
-
-
-def reproduce(out, *options):
-    return CliRunner().invoke(app, ["reproduce", "consistency", "--out", str(out), *options])
-
-
-def test_an_edited_results_file_is_kept_aside_and_computed_again(tmp_path):
-    path = tmp_path / "consistency.json"
-    assert reproduce(tmp_path).exit_code == 0
-    first = json.loads(path.read_text())
-    assert "inputs unchanged" in reproduce(tmp_path).stderr
-    edited = json.loads(path.read_text())
-    edited["cells"][0]["value"] = 12.5
-    path.write_text(json.dumps(edited))
-    again = reproduce(tmp_path)
-    assert "changed after it was computed" in again.stderr
-    assert "unchanged" not in again.stderr
-    assert json.loads(path.read_text())["cells"] == first["cells"]
-    assert json.loads((tmp_path / "consistency.edited.json").read_text()) == edited
-
-
-@pytest.mark.parametrize("text", ["[]", '{"cells": 1, "provenance": {}}', '{"cells": [], "provenance": []}', "\x00"])
-def test_what_is_no_results_file_is_computed_again(tmp_path, text):
-    (tmp_path / "consistency.json").write_text(text)
-    result = reproduce(tmp_path)
-    assert result.exit_code == 0, result.output
-    assert "unchanged" not in result.stderr
-
-
-def test_a_file_system_without_fsync_takes_files(tmp_path, monkeypatch):
-    def fsync(handle):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr("vrpo_theory.files.os.fsync", fsync)
-    code = errno.EINVAL
-    write_atomically(tmp_path / "a", "text")
-    assert (tmp_path / "a").read_text() == "text"
-    code = errno.EIO
-    with pytest.raises(OSError, match="Input/output error"):
-        write_atomically(tmp_path / "a", "other")
-    assert (tmp_path / "a").read_text() == "text"

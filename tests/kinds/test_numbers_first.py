@@ -12,15 +12,12 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from typer.testing import CliRunner
 
-from vrpo_theory import EXHIBITS, plotting
-from vrpo_theory.cli import app
+from vrpo_theory import plotting
 from vrpo_theory.reproduce import Context, _report, _runner
 from vrpo_theory.reproduce.base import Cell, Exhibit
 
 FIGURES = Path(__file__).parents[2] / "figures"
-TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
 MODEL = {"model": "m", "n_t": 4, "n_yt": 1, "shared": True}
 
 
@@ -88,9 +85,9 @@ def test_numbers_are_there_when_drawing_begins_and_stay_when_it_is_interrupted(t
     assert ".json" in endings(tmp_path)
 
 
-def test_a_table_that_cannot_be_printed_ends_nothing(tmp_path, monkeypatch):
+def test_a_table_that_cannot_be_printed_ends_nothing(reproduce, tmp_path, monkeypatch):
     monkeypatch.setattr(_report, "print_tables", fail)
-    result = CliRunner().invoke(app, ["reproduce", "consistency", "--out", str(tmp_path)])
+    result = reproduce(tmp_path)
     assert result.exit_code == 0
     assert "table of consistency" in result.stderr
     assert f"written: {tmp_path / 'consistency.json'}, .md, .png" in result.stderr
@@ -188,81 +185,6 @@ def test_settings_that_end_the_import_of_matplotlib_end_no_picture(tmp_path, con
     assert done.returncode == 0, done.stderr
 
 
-def has(*rows):
-    return lambda c: c["row"] in rows
-
-
-def of_one_pair(c):
-    return c["row"] in ("elbo_gap_bias", "monte_carlo_bias") and c["n_pairs"] == 1 and c["column"]["pair"] != "mean"
-
-
-SHOWN = {
-    "allocation": has("var_score"),
-    "bounds": lambda c: c["column"]["quantity"].endswith("lhs/rhs"),
-    "consistency": has("var_score", "repeats_needed"),
-    "designs": lambda c: c["row"] == "gain" and c["column"]["n"] == (16 if "512" in c["column"]["model"] else 8),
-    "figure2": lambda c: True,
-    "forms": lambda c: c["row"] in ("var_score_ratio", "var_term") and c["column"]["form"] == "time",
-    "likelihood": lambda c: "pair" in c["column"] and of_one_pair(c),
-    "profile": lambda c: (
-        (c["row"] == "var_term" and c["value"] != 0) or (c["row"] == "share_time" and "markov" in c["column"]["model"])
-    ),
-    "proxy": lambda c: c["row"].startswith("var_gradient") and (c["row"].endswith("ratio") or "pair" in c["column"]),
-    "ratio": lambda c: c["row"] == "ratio_deviation",
-    "table3": lambda c: c["row"].endswith("_ratio"),
-}
-"""Which cells each exhibit's figure shows."""
-
-
-def drawn(figure):
-    """Every finite coordinate of a line, a dot or a bar."""
-    points = [point for ax in figure.axes for line in ax.lines for point in line.get_xydata()]
-    bars = [bar.get_height() for ax in figure.axes for bar in ax.patches]
-    return {float(v) for point in [*points, *np.transpose([bars])] if np.isfinite(point).all() for v in point}
-
-
-def texts(figure):
-    return [text.get_text() for ax in figure.axes for text in ax.texts]
-
-
-@pytest.fixture(scope="module")
-def stored():
-    return {name: json.loads((FIGURES / f"{name}.json").read_text())["cells"] for name in EXHIBITS.names()}
-
-
-@pytest.mark.parametrize(
-    "methods",
-    [{}, {"exact": "pooled"}, {"mc": "pooled"}, {"exact": "mc", "mc": "exact"}, {"exact": "mc", "mc": "pooled"}],
-    ids=str,
-)
-@pytest.mark.parametrize("name", EXHIBITS.names())
-def test_every_value_is_drawn_whatever_its_method(name, methods, stored):
-    cells = [c | {"method": methods.get(c["method"], c["method"])} for c in stored[name]]
-    key = "median" if name == "ratio" else "value"
-    expected = {c[key] for c in cells if SHOWN[name](c) and c[key] is not None}
-    assert expected
-    figure = EXHIBITS[name].plot(cells)
-    assert expected <= drawn(figure)
-    assert "nothing to draw" not in texts(figure)
-
-
-@pytest.mark.parametrize("name", EXHIBITS.names())
-def test_missing_values_leave_gaps(name, stored):
-    empty = {"value": None, "stderr": None, "median": None, "interval": None}
-    nothing = EXHIBITS[name].plot([c | empty | {"paper": None} for c in stored[name]])
-    assert set(texts(nothing)) == {"nothing to draw"}
-    assert set(texts(EXHIBITS[name].plot([]))) == {"nothing to draw"}
-    half = [c | empty if k % 2 else c for k, c in enumerate(stored[name])]
-    assert drawn(EXHIBITS[name].plot(half)) <= drawn(EXHIBITS[name].plot(stored[name]))
-
-
-def test_error_bars_are_the_standard_errors():
-    _, (ax,) = plotting.panels(1)
-    plotting.grouped_dots(ax, {"m": {"a": (2.0, 0.5), "b": (3.0, None)}}, title="", ylabel="")
-    (segments,) = [bars.get_segments() for bars in ax.containers[0].lines[2]]
-    assert [segment[:, 1].tolist() for segment in segments if len(segment)] == [[1.5, 2.5]]
-
-
 @pytest.mark.parametrize(
     ("fields", "lost"),
     [
@@ -280,21 +202,3 @@ def test_no_field_of_a_cell_is_infinite_or_of_numpy(fields, lost):
     cell = Cell(**{"row": "r", "column": MODEL, "value": 1.0, "note": "said", **fields}).document()
     assert json.loads(json.dumps(cell, allow_nan=False)) == cell
     assert cell["note"].split("; ") == ["said", *lost]
-
-
-@pytest.mark.parametrize("name", ["cost$5_or_$6", "_latest"])
-def test_a_run_whose_models_have_such_names(tmp_path, name):
-    """The whole command, on checkpoints in folders of these names; the figure shows what was pooled."""
-    (tmp_path / name).symlink_to(TINY / "policy")
-    row = {"prompt_ids": [1, 2], "chosen_ids": list(range(13)), "rejected_ids": [7, 8]}
-    (tmp_path / "pairs.jsonl").write_text(json.dumps(row))
-    options = ("--pool", "4,2", "--gradient", "none", "--repeats", 3, "--out", tmp_path / "out")
-    sources = ("--policy", tmp_path / name, "--reference", TINY / "reference", "--pairs", tmp_path / "pairs.jsonl")
-    result = CliRunner().invoke(app, [str(a) for a in ("reproduce", "table3", *sources, *options)])
-    assert result.exit_code == 0, result.output
-    assert name in result.stdout
-    assert f"written: {tmp_path / 'out' / 'table3.json'}, .md, .png" in result.stderr
-    cells = json.loads((tmp_path / "out" / "table3.json").read_text())["cells"]
-    figure = EXHIBITS["table3"].plot(cells)
-    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["paper (8B)", name]
-    assert {c["value"] for c in cells if c["row"] == "var_score_ratio"} <= drawn(figure)

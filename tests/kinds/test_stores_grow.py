@@ -9,9 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from vrpo_theory.cli import app
 from vrpo_theory.reproduce import Context, _provenance
 from vrpo_theory.sampling.store import SampleStore
 
@@ -33,11 +31,20 @@ def pairs(tmp_path):
     return write(tmp_path / "pairs.jsonl", ROWS)
 
 
-def score(store, pairs, *options, policy=BASE / "policy", reference=BASE / "reference"):
-    models = ("--policy", policy, "--reference", reference, "--pairs", pairs)
-    result = CliRunner().invoke(app, [str(x) for x in ("score", *models, "--store", store, "--json", *options)])
-    assert result.exit_code == 0, result.output
-    return result
+def models(pairs, policy=BASE / "policy", reference=BASE / "reference"):
+    return "--policy", policy, "--reference", reference, "--pairs", pairs
+
+
+@pytest.fixture
+def score(vrpo):
+    """Scores pairs into a store, without an error."""
+
+    def run(store, pairs, *options, **roles):
+        result = vrpo("score", *models(pairs, **roles), "--store", store, "--json", *options)
+        assert result.exit_code == 0, result.output
+        return result
+
+    return run
 
 
 def margins(result):
@@ -49,12 +56,7 @@ def evaluations(store):
         return found.count()
 
 
-def replay(store, out, *options):
-    command = ("reproduce", "likelihood", "--from-store", store, "--out", out, "--json", *options)
-    return CliRunner().invoke(app, [str(x) for x in command])
-
-
-def test_a_raised_limit_evaluates_what_is_new(tmp_path, pairs):
+def test_a_raised_limit_evaluates_what_is_new(score, tmp_path, pairs):
     whole = margins(score(tmp_path / "whole", pairs))
     for limit in (1, 2, 3):
         grown = margins(score(tmp_path / "s", pairs, "--limit", limit))
@@ -70,7 +72,7 @@ def test_a_raised_limit_evaluates_what_is_new(tmp_path, pairs):
      ("--batch-tokens", 11)],
     ids=str,
 )  # fmt: skip
-def test_other_options_go_on_with_the_store(tmp_path, pairs, options):
+def test_other_options_go_on_with_the_store(score, tmp_path, pairs, options):
     score(tmp_path / "s", pairs)
     done = evaluations(tmp_path / "s")
     result = score(tmp_path / "s", pairs, *options)
@@ -78,7 +80,7 @@ def test_other_options_go_on_with_the_store(tmp_path, pairs, options):
     assert ("--batch-tokens 4096, this one 11" in result.stderr) == ("--batch-tokens" in options)
 
 
-def test_renamed_and_moved_folders_go_on_with_the_store(tmp_path, pairs):
+def test_renamed_and_moved_folders_go_on_with_the_store(score, tmp_path, pairs):
     first = margins(score(tmp_path / "s", pairs))
     shutil.copytree(BASE / "policy", tmp_path / "renamed")
     shutil.move(tmp_path / "s", tmp_path / "elsewhere")
@@ -87,7 +89,7 @@ def test_renamed_and_moved_folders_go_on_with_the_store(tmp_path, pairs):
     assert evaluations(tmp_path / "elsewhere") == done
 
 
-def test_other_pairs_are_added_by_content(tmp_path):
+def test_other_pairs_are_added_by_content(score, tmp_path):
     """Reordered, renamed, and with an id that another pair has."""
     score(tmp_path / "s", write(tmp_path / "one", ROWS[:2]))
     other = [ROWS[2] | {"id": "a"}, ROWS[1], ROWS[0] | {"id": "renamed"}]
@@ -97,25 +99,24 @@ def test_other_pairs_are_added_by_content(tmp_path):
     assert [row["chosen_ids"] for row in kept] == [row["chosen_ids"] for row in ROWS]
 
 
-def test_a_store_of_two_models_replays_the_last_with_all_its_pairs(tmp_path, pairs):
+def test_a_store_of_two_models_replays_the_last_with_all_its_pairs(vrpo, score, tmp_path, pairs):
     store = tmp_path / "s"
     score(store, write(tmp_path / "one", ROWS[:1]))
     score(store, write(tmp_path / "two", ROWS[1:2]))
     score(store, write(tmp_path / "three", ROWS[2:]), policy=BASE / "reference", reference=BASE / "policy")
     score(store, write(tmp_path / "two", ROWS[1:2]))
-    result = replay(store, tmp_path / "out")
+    result = vrpo("reproduce", "likelihood", "--from-store", store, "--out", tmp_path / "out", "--json")
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["exhibits"]["likelihood"]["cells"]
     assert max(cell["n_pairs"] or 0 for cell in cells) == 2
 
 
 @pytest.mark.parametrize("field", ["code", "versions", "device", "dtype"])
-def test_what_could_move_an_evaluation_unnoticed_is_refused_by_name(tmp_path, pairs, monkeypatch, field):
+def test_what_could_move_an_evaluation_unnoticed_is_refused_by_name(vrpo, score, tmp_path, pairs, monkeypatch, field):
     score(tmp_path / "s", pairs)
     record = _provenance.record_fields
     monkeypatch.setattr(_provenance, "record_fields", lambda *a: record(*a) | {field: "other"})
-    options = ("--policy", BASE / "policy", "--reference", BASE / "reference", "--pairs", pairs)
-    result = CliRunner().invoke(app, [str(x) for x in ("score", *options, "--store", tmp_path / "s")])
+    result = vrpo("score", *models(pairs), "--store", tmp_path / "s")
     assert result.exit_code == 2
     assert field in result.stderr
     assert '"other" here' in result.stderr
@@ -154,16 +155,15 @@ def test_an_option_that_nobody_listed_is_an_input():
     )
 
 
-def test_rows_that_a_store_cannot_give_are_said(tmp_path, pairs):
+def test_rows_that_a_store_cannot_give_are_said(vrpo, tmp_path, pairs):
     store = tmp_path / "s"
     options = ("--pool", "3,2", "--gradient", "none", "--method", "mc")
-    models = ("--policy", BASE / "policy", "--reference", BASE / "reference", "--pairs", pairs)
-    command = ("reproduce", "table3", *models, "--store", store, "--out", tmp_path / "a", *options)
-    assert CliRunner().invoke(app, [str(x) for x in command]).exit_code == 0
+    recorded = vrpo("reproduce", "table3", *models(pairs), "--store", store, "--out", tmp_path / "a", *options)
+    assert recorded.exit_code == 0, recorded.output
     command = ("reproduce", "table3", "--from-store", store, "--out", tmp_path / "b", "--pool", "3,2", "--method", "mc")
-    alone = CliRunner().invoke(app, [str(x) for x in command])
+    alone = vrpo(*command)
     assert alone.exit_code == 0, alone.output
     assert "gives no variances of the gradient: they need the models" in alone.stderr
-    both = CliRunner().invoke(app, [str(x) for x in (*command, "--policy", BASE / "policy")])
+    both = vrpo(*command, "--policy", BASE / "policy")
     assert both.exit_code == 2
     assert "drop --policy" in both.stderr

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from typer.testing import CliRunner
 
 from vrpo_theory import EXHIBITS, tables
-from vrpo_theory.cli import app
 from vrpo_theory.reproduce import _report
 from vrpo_theory.reproduce.base import Cell
 
@@ -159,21 +157,20 @@ def test_a_full_disk_is_an_error_of_one_line():
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "cp1252", "ascii"])
-def test_scores_stand_beside_ids_of_any_kind(charset, tmp_path):
+def test_scores_stand_beside_ids_of_any_kind(vrpo, charset, tmp_path):
     """Ids that look like markup, that are long, and in another script, through the whole command."""
     ids = ["gsm8k[/hard]-17", "math[algebra]", "shard:100:7", "12345678-90ab-cdef-1234-567890abcdef", "数学"]
     rows = [{"id": i, "prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [k]} for k, i in enumerate(ids, 3)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     models = ("--policy", TINY / "policy", "--reference", TINY / "reference")
-    arguments = [str(a) for a in ("score", *models, "--pairs", tmp_path / "pairs.jsonl")]
-    runner = CliRunner(charset=charset)
-    printed = runner.invoke(app, arguments)
+    arguments = ("score", *models, "--pairs", tmp_path / "pairs.jsonl")
+    printed = vrpo(*arguments, charset=charset)
     assert printed.exit_code == 0, printed.output
     lines = [line for line in printed.stdout.splitlines() if "  exact  " in line]
     assert [line.split("  ")[0] for line in lines] == [
         i.encode(charset, "backslashreplace").decode(charset) for i in ids
     ]
-    documents = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)["pairs"]
+    documents = json.loads(vrpo(*arguments, "--json", charset=charset).stdout)["pairs"]
     assert all(f"{d['margin']:.6g}" in line for d, line in zip(documents, lines, strict=True))
 
 

@@ -5,9 +5,7 @@ import shutil
 import warnings
 
 import pytest
-from typer.testing import CliRunner
 
-from vrpo_theory.cli import app
 from vrpo_theory.data import BadRows, load_tokenizer, read_pairs, show
 from vrpo_theory.data.tokenizer import require_same
 from vrpo_theory.errors import InputError
@@ -277,12 +275,12 @@ def test_a_named_template_is_chosen_at_the_command_line(tmp_path):
 
 
 @pytest.mark.parametrize("number", [[], ["2"]])
-def test_the_command_shows_what_is_scored_without_weights(tmp_path, number):
+def test_the_command_shows_what_is_scored_without_weights(vrpo, tmp_path, number):
     for role in ("policy", "reference"):
         shutil.copytree(CASES / "base" / role, tmp_path / role)
         (tmp_path / role / "model.safetensors").unlink()
     models = [f"--{role}={tmp_path / role}" for role in ("policy", "reference")]
-    result = CliRunner().invoke(app, ["score", *models, f"--pairs={CASES / 'base' / 'pairs.jsonl'}", "--show", *number])
+    result = vrpo("score", *models, f"--pairs={CASES / 'base' / 'pairs.jsonl'}", "--show", *number)
     assert result.exit_code == 0, result.output
     assert result.stdout.count("pair ") == (2 if number else 3)
     assert "assistant<|end_header_id|>\\n\\n[[pear<|eot_id|>]]" in result.stdout

@@ -9,10 +9,8 @@ import math
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from vrpo_theory import EXHIBITS, MODELS, Budget, Case, Coupling, PreferencePair, Response, estimate_scores, score_pairs
-from vrpo_theory.cli import app
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce._summary import NO_INTERVAL, ONE_PAIR, geometric_mean, over_pairs, ratio_of_means
@@ -54,12 +52,16 @@ CASES = {
 }
 
 
-def table3(folder, row, *options, reference="reference"):
-    path = folder / "pairs.jsonl"
-    path.write_text(json.dumps(row) + "\n")
-    command = ["reproduce", "table3", "--policy", BASE / "policy", "--reference", BASE / reference, "--pairs", path]
-    command += ["--gradient", "none", "--out", folder / "out", "--json", *options]
-    return CliRunner().invoke(app, [str(c) for c in command])
+@pytest.fixture
+def table3(vrpo, write, tmp_path):
+    """The ablation of one row."""
+
+    def run(row, *options, reference="reference"):
+        sources = ("--policy", BASE / "policy", "--reference", BASE / reference, "--pairs", write(row))
+        more = ("--gradient", "none", "--out", tmp_path / "out", "--json", *options)
+        return vrpo("reproduce", "table3", *sources, *more)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -67,8 +69,8 @@ def table3(folder, row, *options, reference="reference"):
     [(ONE_TOKEN, (), "reference"), (TEXT, (), "policy"), (TEXT, ("--beta", 0), "reference")],
     ids=["one token", "equal models", "beta 0"],
 )
-def test_ratios_of_nothing_are_null_and_say_so(tmp_path, row, options, reference):
-    result = table3(tmp_path, row, *options, reference=reference)
+def test_ratios_of_nothing_are_null_and_say_so(table3, tmp_path, row, options, reference):
+    result = table3(row, *options, reference=reference)
     assert result.exit_code == 0, result.output
     assert "exact: up to" in result.stderr
     cells = json.loads(result.stdout)["exhibits"]["table3"]["cells"]
@@ -84,8 +86,8 @@ def test_ratios_of_nothing_are_null_and_say_so(tmp_path, row, options, reference
 
 
 @pytest.mark.parametrize("beta", ["nan", "inf", "-1"])
-def test_beta_is_checked_before_a_model_loads(tmp_path, beta):
-    result = table3(tmp_path, TEXT, "--beta", beta)
+def test_beta_is_checked_before_a_model_loads(table3, beta):
+    result = table3(TEXT, "--beta", beta)
     assert result.exit_code == 2
     assert "finite number of at least 0" in result.output
     for call in (lambda b: score_pairs([toy()], beta=b), lambda b: Context(beta=b)):

@@ -5,17 +5,14 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from vrpo_theory import MODELS, Case
-from vrpo_theory.cli import app
 from vrpo_theory.planning import Cost, Planner, forward_passes, make_plan, plan, report, run_pilot
 from vrpo_theory.sampling.store import Recorded, SampleStore
 from vrpo_theory.weightings.plain import PLAIN
 
 BASE = Path(__file__).parents[1] / "data" / "cases" / "base"
 CHAINS = [MODELS["markov"].case(seed, 16) for seed in range(2)]
-RUN = CliRunner()
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +103,20 @@ def own():
     return [*map(str, words), "--beta", "0.3", "--limit", "1", "--batch-tokens", "512"]
 
 
-def test_the_command_can_be_pasted(own):
-    done = RUN.invoke(app, ["plan", *own, "--pilot", "16", "--budget", "3"])
+def test_the_command_can_be_pasted(vrpo, own):
+    done = vrpo("plan", *own, "--pilot", "16", "--budget", "3")
     assert done.exit_code == 0, done.output
     (line,) = (text for text in done.output.splitlines() if text.startswith("  vrpo score"))
     words = shlex.split(line)
     assert words[2 : 2 + len(own)] == own
-    done = RUN.invoke(app, [*words[1:], "--json"])
+    done = vrpo(*words[1:], "--json")
     assert done.exit_code == 0, done.output
     (pair,) = json.loads(done.stdout)["pairs"]
     assert pair["stderr"] is not None
 
 
-def test_the_document_can_be_run(own, tmp_path):
-    done = RUN.invoke(app, ["plan", *own, "--pilot", "24", "--budget", "3", "--json", "--store", str(tmp_path / "s")])
+def test_the_document_can_be_run(vrpo, own, tmp_path):
+    done = vrpo("plan", *own, "--pilot", "24", "--budget", "3", "--json", "--store", tmp_path / "s")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert set(found["run"]) == {"design", "weighting", "n_t", "n_yt", "shared", "groups"}
@@ -135,8 +132,8 @@ def test_the_document_can_be_run(own, tmp_path):
      (["--budget", "8", "--target-bias", "1"], "give one of")],
     ids=str,
 )  # fmt: skip
-def test_what_cannot_be_planned_is_refused(own, options, said):
-    done = RUN.invoke(app, ["plan", *own, "--pilot", "16", *options], env={"COLUMNS": "200"})
+def test_what_cannot_be_planned_is_refused(vrpo, own, options, said):
+    done = vrpo("plan", *own, "--pilot", "16", *options, COLUMNS="200")
     assert done.exit_code == 2
     assert said in done.output
 

@@ -87,16 +87,7 @@ def make_plan(
     ValueError
         If not exactly one of the three is given, or no budget in sight reaches the target.
     """
-    given = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    if len(chosen) != 1 or not all(0 < value < math.inf for value in chosen.values()):
-        raise ValueError(f"give exactly one positive budget, target_stderr or target_bias, got {given}")
-    limit = budget if budget is not None else least_budget(planner, stderr=target_stderr, bias=target_bias)
-    if limit > planner.cost.most:
-        raise ValueError(
-            f"a budget of {limit:g} pays for more than {MOST} timesteps, the most that is planned: give less, and "
-            "expect the variance to fall like 1/n"
-        )
+    limit = _limit(planner, budget, target_stderr, target_bias)
     ranking = planner.ranking(limit)
     vouched, doubtful = ([row for row in ranking if planner.vouched(row[0]) == wanted] for wanted in (True, False))
     best, doubled = planner.forecast(vouched[0][0]), planner.forecast(planner.recommend(2 * limit))
@@ -115,6 +106,21 @@ def make_plan(
         planner.degrees_of_freedom,
         list(notes(planner, best, vrpo, better[0] if better else None)),
     )
+
+
+def _limit(planner: Planner, budget: float | None, target_stderr: float | None, target_bias: float | None) -> float:
+    """The cost to plan for: the budget, or the least one that reaches the target."""
+    given = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
+    chosen = [value for value in given.values() if value is not None]
+    if len(chosen) != 1 or not 0 < chosen[0] < math.inf:
+        raise ValueError(f"give exactly one positive budget, target_stderr or target_bias, got {given}")
+    limit = budget if budget is not None else least_budget(planner, stderr=target_stderr, bias=target_bias)
+    if limit > planner.cost.most:
+        raise ValueError(
+            f"a budget of {limit:g} pays for more than {MOST} timesteps, the most that is planned: give less, and "
+            "expect the variance to fall like 1/n"
+        )
+    return limit
 
 
 def _with_errors(planner: Planner, rows: Sequence[tuple[Candidate, float]]) -> list[tuple[Candidate, Estimate]]:
