@@ -259,7 +259,7 @@ def test_two_tokenizers_that_differ_are_refused(tmp_path, change, reason):
         require_same(load_tokenizer(first), load_tokenizer(second))
 
 
-def test_a_named_template_is_chosen_at_the_command_line(tmp_path):
+def test_a_named_template_is_chosen_at_the_command_line(vrpo, tmp_path):
     named = [{"name": name, "template": TEMPLATES[kind][0]} for name, kind in
              (("tool_use", "no special token"), ("rag", "end of text"))]  # fmt: skip
     for role in ("policy", "reference"):
@@ -268,7 +268,7 @@ def test_a_named_template_is_chosen_at_the_command_line(tmp_path):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": named}))
     models = [f"--{role}={tmp_path / role}" for role in ("policy", "reference")]
     command = ["score", *models, f"--pairs={CASES / 'base' / 'pairs.jsonl'}", "--show"]
-    refused, chosen = (CliRunner().invoke(app, command + more) for more in ([], ["--chat-template", "tool_use"]))
+    refused, chosen = (vrpo(*command, *more) for more in ([], ["--chat-template", "tool_use"]))
     assert (refused.exit_code, chosen.exit_code) == (2, 0), chosen.output
     assert "has the chat templates rag, tool_use, and none is the default" in refused.output
     assert "[assistant][[pear[/assistant]]]" in chosen.stdout

@@ -161,8 +161,8 @@ def test_equal_draws_have_variance_zero_whatever_the_mean_rounds_to():
 
 
 @pytest.mark.parametrize("option", ["--n-t", "--n-yt", "--groups", "--limit"])
-def test_counts_beyond_any_memory_are_refused_before_models(option):
-    result = CliRunner().invoke(app, ["score", "--policy=x", "--reference=x", "--pairs=x", f"{option}={10**20}"])
+def test_counts_beyond_any_memory_are_refused_before_models(vrpo, option):
+    result = vrpo("score", "--policy=x", "--reference=x", "--pairs=x", f"{option}={10**20}")
     assert result.exit_code == 2
     assert f"Invalid value for '{option}'" in result.output
 
@@ -170,12 +170,12 @@ def test_counts_beyond_any_memory_are_refused_before_models(option):
 @pytest.mark.parametrize(
     ("options", "method"), [([], "exact"), (["--n-t=4"], "mc"), (["--method=mc"], "mc"), (["--groups=2"], "mc")]
 )
-def test_an_explicit_budget_means_monte_carlo(tmp_path, options, method):
+def test_an_explicit_budget_means_monte_carlo(vrpo, tmp_path, options, method):
     (tmp_path / "pairs.jsonl").write_text(json.dumps(ONE_TOKEN | {"chosen_ids": [3, 5]}))
     models = [f"--policy={BASE / 'policy'}", f"--reference={BASE / 'reference'}", f"--pairs={tmp_path / 'pairs.jsonl'}"]
-    result = CliRunner().invoke(app, ["score", *models, *options, "--json"])
+    result = vrpo("score", *models, *options, "--json")
     assert [row["method"] for row in json.loads(result.stdout)["pairs"]] == [method]
     if options and method == "mc" and options != ["--method=mc"]:
-        refused = CliRunner().invoke(app, ["score", *models, *options, "--method=exact"])
+        refused = vrpo("score", *models, *options, "--method=exact")
         assert refused.exit_code == 2
         assert "evaluates every mask and has no budget" in refused.output
