@@ -179,3 +179,12 @@ def test_an_explicit_budget_means_monte_carlo(vrpo, tmp_path, options, method):
         refused = vrpo("score", *models, *options, "--method=exact")
         assert refused.exit_code == 2
         assert "evaluates every mask and has no budget" in refused.output
+
+
+@pytest.mark.parametrize("name", ["likelihood", "forms", "ratio"])
+def test_exhibits_that_enumerate_name_the_cost_of_long_answers(vrpo, write, tmp_path, name):
+    pairs = write(ONE_TOKEN | {"chosen_ids": list(range(1, 19))})
+    models = [f"--policy={BASE / 'policy'}", f"--reference={BASE / 'reference'}", f"--pairs={pairs}"]
+    result = vrpo("reproduce", name, *models, f"--out={tmp_path / 'out'}")
+    assert result.exit_code == 2
+    assert f"up to {2**18 - 1:,} masks per response and model" in result.output
