@@ -9,6 +9,8 @@ import pytest
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import _ranks, _runner
+from vrpo_theory.reproduce._ablation import Configuration, Measured
+from vrpo_theory.types import Case, Estimate, PreferencePair, Response
 
 LAUNCHED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
 
@@ -94,6 +96,35 @@ def test_a_world_that_cannot_meet_is_refused_before_anything_is_computed(
     assert words in line
     assert "accelerate launch, or unset WORLD_SIZE" in line
     assert not (tmp_path / "out").exists()
+
+
+def asked(prompt, answer):
+    pair = PreferencePair(Response(prompt, (answer,)), Response(prompt, (0,)), f"{prompt} {answer}")
+    return Case(None, None, pair)
+
+
+def test_pairs_of_one_prompt_stay_together_and_all_come_back_in_order(environment, monkeypatch):
+    """Two processes that evaluate one response in different batches would record two values of it."""
+    pytest.importorskip("accelerate")
+    cases = [asked((prompt,), answer) for prompt, answer in [(1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (2, 2)]]
+    shares = _ranks.shares(cases, 2)
+    assert shares == [[0, 2, 4], [1, 3, 5]]
+    assert _ranks.shares(cases[:4], 3) == [[0, 2], [1], [3]]
+    with pytest.raises(InputError, match="4 processes for 3 prompts"):
+        _ranks.shares(cases, 4)
+    one, none = Configuration(4, 1, True), Configuration(1, 4, True)
+
+    def compute(part):
+        values = {one: [Estimate(float(cases.index(case))) for case in part], none: []}
+        return [Measured("var_score", "mc", values)]
+
+    environment(**LAUNCHED)
+    monkeypatch.setattr(_ranks, "join", lambda: None)
+    everybody = [compute([cases[k] for k in share]) for share in shares]
+    monkeypatch.setattr("accelerate.utils.gather_object", lambda mine: everybody)
+    (row,) = _ranks.gathered(compute, cases)
+    assert [e.value for e in row.values[one]] == [0, 1, 2, 3, 4, 5]
+    assert row.values[none] == []
 
 
 def test_processes_that_do_not_meet_are_refused(environment, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
+from operator import itemgetter
 from typing import Any
 
 from vrpo_theory.errors import InputError
@@ -68,32 +68,54 @@ def gathered(compute: Callable[[Sequence[Case]], list[Measured]], cases: Sequenc
     Raises
     ------
     InputError
-        If there are more processes than pairs.
+        If there are more processes than prompts.
     """
     if ranks() == 1:
         return compute(cases)
-    if len(cases) < ranks():
-        raise InputError(f"{ranks()} processes for {len(cases)} pairs: launch fewer")
+    places = shares(cases, ranks())
     join()
     from accelerate.utils import gather_object
 
-    found = gather_object([compute(cases[rank() :: ranks()])])
-    return [_merged(parts) for parts in zip(*found, strict=True)]
+    found = gather_object([compute([cases[k] for k in places[rank()]])])
+    return [_merged(parts, places) for parts in zip(*found, strict=True)]
 
 
-def _merged(parts: Sequence[Measured]) -> Measured:
+def shares(cases: Sequence[Case], count: int) -> list[list[int]]:
+    """Places of each process's cases, ascending.
+
+    Pairs of one prompt stay together: a response that two of them share is then evaluated, and recorded, once.
+
+    Raises
+    ------
+    InputError
+        If there are more processes than prompts.
+    """
+    prompts: dict[tuple[int, ...], list[int]] = {}
+    for place, case in enumerate(cases):
+        prompts.setdefault(case.pair.chosen.prompt, []).append(place)
+    if len(prompts) < count:
+        raise InputError(f"{count} processes for {len(prompts)} prompts, whose pairs stay together: launch fewer")
+    found: list[list[int]] = [[] for _ in range(count)]
+    for places in sorted(prompts.values(), key=len, reverse=True):
+        min(found, key=len).extend(places)
+    return [sorted(share) for share in found]
+
+
+def _merged(parts: Sequence[Measured], places: Sequence[Sequence[int]]) -> Measured:
     """One row of all processes, pairs in their own order."""
+    order = [place for share in places for place in share]
     return replace(
         parts[0],
-        values=_interleaved([p.values for p in parts]),
-        predicted=_interleaved([p.predicted for p in parts]),
+        values=_in_order([p.values for p in parts], order),
+        predicted=_in_order([p.predicted for p in parts], order),
         error=max(p.error for p in parts),
     )
 
 
-def _interleaved(parts: Sequence[Mapping[Configuration, Sequence[Any]]]) -> dict[Configuration, list[Any]]:
-    absent = object()
-    return {
-        c: [x for x in chain(*zip_longest(*(p[c] for p in parts), fillvalue=absent)) if x is not absent]
-        for c in parts[0]
-    }
+def _in_order(
+    parts: Sequence[Mapping[Configuration, Sequence[Any]]], order: Sequence[int]
+) -> dict[Configuration, list[Any]]:
+    """Values of all processes by their places; a configuration may have none."""
+    joined = {c: [x for part in parts for x in part[c]] for c in parts[0]}
+    return {c: [x for _, x in sorted(zip(order, values, strict=True), key=itemgetter(0))] if values else []
+            for c, values in joined.items()}  # fmt: skip
