@@ -14,7 +14,7 @@ ROW = {"prompt_ids": [1, 2], "chosen_ids": [3, 4], "rejected_ids": [5]}
 
 def test_an_over_long_line_is_refused_and_those_after_it_keep_their_numbers(write, monkeypatch):
     monkeypatch.setattr(lines, "LINE_LIMIT", 200)
-    monkeypatch.setattr(lines, "_CHUNK", 64)
+    monkeypatch.setattr(lines, "CHUNK", 64)
     with pytest.raises(BadRows) as caught:
         read_pairs(write({**ROW, "source": "x" * 1000}, ROW, b"{}"))
     (first, reason), (second, _) = caught.value.reasons
