@@ -162,7 +162,7 @@ def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
         "loglik": _sides(lambda role, side: tabulated.model(role)[tabulated.pair.side(side)].log_likelihood),
         "margin": margin,
         "margin_stderr": None,
-        "score": beta * margin,
+        "score": beta * margin + 0.0,  # not -0.0 at beta = 0
         "stderr": None,
         "df": None,
         "v_time": moments.v_time,
@@ -179,7 +179,7 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
         "loglik": None,
         "margin": estimate.margin.value,
         "margin_stderr": estimate.margin.stderr,
-        "score": estimate.score.value,
+        "score": estimate.score.value + 0.0,
         "stderr": estimate.score.stderr,
         "df": estimate.score.df,
         "v_time": estimate.moments.v_time,

@@ -88,7 +88,7 @@ def with_error(value: float | None, stderr: float | None, df: float | None = Non
     if value is None:
         return "-"
     if not stderr:
-        return f"{value:.3g}"
+        return f"{value + 0.0:.3g}"  # a zero has no sign
     digits = error_digits(df)
     if max(abs(value), stderr) < TINY:
         power = math.floor(math.log10(max(abs(value), stderr)))

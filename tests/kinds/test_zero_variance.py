@@ -85,6 +85,16 @@ def test_ratios_of_nothing_are_null_and_say_so(table3, tmp_path, row, options, r
     assert {c["value"] for c in shared} == {0.0}
 
 
+@pytest.mark.parametrize("method", ["exact", "mc"])
+def test_scores_of_beta_0_have_no_sign(vrpo, write, method):
+    models = [f"--policy={BASE / 'policy'}", f"--reference={BASE / 'reference'}", f"--pairs={write(TEXT)}"]
+    command = ["score", *models, "--beta=0", f"--method={method}"]
+    header, _, row = [line.split() for line in vrpo(*command).stdout.splitlines() if line.strip()][-3:]
+    (found,) = json.loads(vrpo(*command, "--json").stdout)["pairs"]
+    assert found["margin"] < 0
+    assert (math.copysign(1, found["score"]), row[header.index("score")][0]) == (1, "0")
+
+
 @pytest.mark.parametrize("beta", ["nan", "inf", "-1"])
 def test_beta_is_checked_before_a_model_loads(table3, beta):
     result = table3(TEXT, "--beta", beta)

@@ -137,6 +137,7 @@ def _text(name: str, document: Mapping[str, Any]) -> str:
     value, df = document[name], document["df"]
     if not isinstance(value, float):
         return "-" if value is None else str(value)
+    value += 0.0  # a zero has no sign
     error = {"margin": document["margin_stderr"], "score": document["stderr"]}.get(name)
     if error:
         return with_error(value, error, df)
