@@ -45,6 +45,10 @@ LONGER = {
                                 "rejected": [SYSTEM, HI, YO, MORE, YO]},
     "messages, then the rest": {"prompt": [SYSTEM, HI], "chosen": [YO, MORE, NO], "rejected": [YO, MORE, YO]},
     "system column": {"system": "Be brief.", "prompt": [HI, YO, MORE], "chosen": "no", "rejected": "yo"},
+    "hh text after a system message": {side: f"Be brief.{HUMAN}{ASSISTANT} yo\n\nHuman: more{ASSISTANT} {words}"
+                                       for side, words in (("chosen", "no"), ("rejected", "yo"))},
+    "hh prompt after a system message": {"prompt": f"Be brief.{HUMAN}{ASSISTANT} yo\n\nHuman: more{ASSISTANT}",
+                                         "chosen": " no", "rejected": " yo\n"},
 }  # fmt: skip
 
 
@@ -101,6 +105,15 @@ REFUSED = {
     "nothing in common": ({"chosen": "yo", "rejected": "no"}, "do not begin with one"),
     "one begins the other": ({"chosen": "The", "rejected": "The sky"}, "do not begin with one"),
     "other questions": ({"chosen": [HI, YO], "rejected": [MORE, NO]}, "differ at message 0, before their last turn"),
+    "another field": (
+        {"chosen": [HI | {"name": "A"}, YO], "rejected": [HI | {"name": "B"}, NO]},
+        "differ at message 0, before their last turn (in name)",
+    ),
+    "other words before hh text": (
+        {"chosen": f"Be A.{HUMAN}{ASSISTANT} yo", "rejected": f"Be B.{HUMAN}{ASSISTANT} no"},
+        "differ before their last turn",
+    ),
+    "two systems around hh text": (PLAIN | {"system": "a", "prompt": f"b{HUMAN}{ASSISTANT}"}, "two system prompts"),
     "other lengths": ({"chosen": [HI, YO, MORE, NO], "rejected": [HI, NO]}, "before their last turn"),
     "an open answer": ({"prompt": [HI, YO], "chosen": "a", "rejected": "b"}, "prompt must end with a user message"),
     "hh without an answer": ({"chosen": HUMAN, "rejected": HUMAN}, "must end with the Assistant"),
@@ -128,11 +141,19 @@ def zst(data):
     return pyarrow.compress(data, "zstd", asbytes=True)
 
 
+def members(pack):
+    """Two, cut inside of a row, with padding."""
+    return pack(LINES[:50]) + bytes(4) + pack(LINES[50:]) + bytes(8)
+
+
 FILES = {
     "gzip": lambda: gzip.compress(LINES),
     "bz2": lambda: bz2.compress(LINES),
     "xz": lambda: lzma.compress(LINES),
     "zst": lambda: zst(LINES),
+    "members of gzip": lambda: members(gzip.compress),
+    "members of bz2": lambda: members(bz2.compress),
+    "members of xz": lambda: members(lzma.compress),
     "array": lambda: json.dumps(ROWS).encode(),
     "pretty array": lambda: b"\n " + json.dumps(ROWS, indent=2).encode() + b"\n",
     "packed array": lambda: gzip.compress(json.dumps(ROWS).encode()),
@@ -191,6 +212,38 @@ def test_other_files_are_named_by_what_they_are(tmp_path, reason):
         read_pairs(tmp_path / "pairs")
 
 
+@pytest.mark.parametrize("kind", ["gzip", "bz2", "xz", "zst"])
+def test_what_follows_compressed_data_is_not_passed_over(tmp_path, kind):
+    path, packed = tmp_path / "pairs", FILES[kind]()
+    damaged = packed[: len(packed) // 2] + b"?" * 40
+    for more, reason in ((b"{}\n", "bytes after the end of the compressed data"), (packed[:-3], "damaged or cut short"),
+                         (bytes(4) + b"x", "bytes after the end"), (damaged, "damaged or cut short")):  # fmt: skip
+        path.write_bytes(packed + more)
+        with pytest.raises(InputError, match=reason):
+            read_pairs(path)
+
+
+UNREAD = {"images": ["a.png"], "source": "web", "score": 0.5, "history": [], "functions": None}
+
+
+@pytest.mark.parametrize("row", [PLAIN, ROWS[0] | {"tools": [], "id": 1}, SAME["implicit messages"]])
+def test_columns_that_nobody_reads_are_named_once(write, tokenizer, recwarn, row):
+    read_pairs(write(row), tokenizer=tokenizer())
+    assert not recwarn
+    path = write(row | UNREAD)
+    read_pairs(path, tokenizer=tokenizer())
+    assert [str(w.message) for w in recwarn] == [
+        f"{path}: columns that are not read: images (1), source (1), score (1)"
+    ]
+
+
+def test_what_a_template_takes_is_not_read_beside_ids_or_rendered_text(write, recwarn, tokenizer):
+    more = {"tools": [{"name": "f"}], "system": "Be brief."}
+    read_pairs(write(ROWS[0] | more, ROWS[1] | more, ROWS[2]))
+    read_pairs(write(PLAIN | more), tokenizer=tokenizer(), rendered=True)
+    assert [str(w.message).rpartition(": ")[2] for w in recwarn] == ["tools (2), system (2)", "tools (1), system (1)"]
+
+
 def test_standard_input_may_be_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="standard input is closed"):
@@ -246,7 +299,11 @@ def test_parquet_and_saved_datasets_are_read(tmp_path, recwarn):
         assert len(read_pairs(tmp_path / name)) == rows
     assert [str(w.message) for w in recwarn if "its split train is read" in str(w.message)]
     datasets.DatasetDict({}).save_to_disk(tmp_path / "none")
-    for name, reason in (("three", "has the splits a, b: give the folder of one"), ("none", "without splits")):
+    datasets.Dataset.from_list([]).save_to_disk(tmp_path / "empty")
+    datasets.DatasetDict({"train": data, "test": data.select([])}).save_to_disk(tmp_path / "half")
+    assert len(read_pairs(tmp_path / "half")) == 3
+    for name, reason in (("three", "has the splits a, b: give the folder of one"), ("none", "without splits"),
+                         ("empty", "it holds no rows"), ("half/test", "it holds no rows")):  # fmt: skip
         with pytest.raises(InputError, match=reason):
             read_pairs(tmp_path / name)
 

@@ -16,7 +16,7 @@ from typing import Any
 from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.encoding import tokens
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.messages import CORE, Message, said
+from vrpo_theory.data.messages import CORE, Message, holds, said
 from vrpo_theory.data.notes import Notes
 from vrpo_theory.data.plain import Texts
 from vrpo_theory.data.template import ChatTemplate, opened, special_tokens, without_end
@@ -114,6 +114,8 @@ class Encoder:
     def _verbatim(self, row: TextRow) -> Texts:
         if row.raw is None or not row.verbatim:
             raise RowError("rendered rows hold prompt, chosen and rejected as strings: give these")
+        unused = _more(row)
+        self.notes.add("columns", bool(unused), unused)
         prompt, *answers = row.raw
         end = ""
         if self._append_eot and self._template:
@@ -137,12 +139,8 @@ class Encoder:
 def _more(row: TextRow) -> list[str]:
     """Names of what a row holds other than roles and contents."""
     said_by = [*row.messages, row.chosen, row.rejected]
-    fields = [name for message in said_by for name, value in message.items() if name not in CORE and _holds(value)]
+    fields = [name for message in said_by for name, value in message.items() if name not in CORE and holds(value)]
     return list(dict.fromkeys([*fields, *row.context, *(["system"] if row.system else [])]))
-
-
-def _holds(value: Any) -> bool:
-    return value not in ("", [], {})
 
 
 def _without(row: TextRow, name: str) -> TextRow:

@@ -18,6 +18,8 @@ from vrpo_theory.data.messages import TEXT_KEYS, Message, messages, said, text
 
 _ASKING = ("user", "tool")
 """Roles that an assistant answers."""
+COLUMNS = ("system", "tools", "documents", "chat_template_kwargs")
+"""Columns that reach the chat template."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,18 @@ def _shared(chosen: list[Message], rejected: list[Message]) -> list[Message]:
         same = [a == b for a, b in zip(before, other, strict=False)]
         position = same.index(False) if False in same else len(same)
         raise RowError(
-            f"the conversations of chosen and rejected differ at message {position}, before their last turn: "
-            "give one prompt to both"
+            f"the conversations of chosen and rejected differ at message {position}, before their last turn"
+            f"{_differing(before[position:], other[position:])}: give one prompt to both"
         )
     return before
+
+
+def _differing(first: list[Message], second: list[Message]) -> str:
+    """The fields in which the first messages of both differ; nothing where one side has none."""
+    if not (first and second):
+        return ""
+    names = [name for name in first[0] | second[0] if first[0].get(name) != second[0].get(name)]
+    return f" (in {', '.join(names)})"
 
 
 def _with_system(conversation: list[Message], system: str) -> list[Message]:

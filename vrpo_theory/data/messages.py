@@ -19,6 +19,11 @@ def said(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
+def holds(value: Any) -> bool:
+    """Whether a field of a message or a column says something."""
+    return value not in (None, "", [], {})
+
+
 def messages(value: list[Any], name: str) -> list[Message]:
     """Checked messages, with every field that is not null; RowError for anything else."""
     if not value:

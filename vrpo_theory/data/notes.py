@@ -15,6 +15,7 @@ _SENTENCES = {
     "unused": "fields that the chat template does not use change nothing: {words}; found in {rows}",
     "untemplated": "the tokenizer has no chat template that could use the fields {words}; found in {rows}",
     "unknown": "in {rows}, words that the tokenizer does not know became its unknown token: {words}",
+    "columns": "columns that are not read: {words}",
     "endless": "in {rows}, the chat template writes no end of turn after an answer: none is scored",
 }
 _SHOWN = 5
@@ -48,5 +49,5 @@ class Notes:
 
     def _list(self, kind: str) -> str:
         counts = self._words[kind]
-        shown = [f"{word} ({count})" for word, count in list(counts.items())[:_SHOWN]]
+        shown = [f"{' '.join(word.split())} ({count})" for word, count in list(counts.items())[:_SHOWN]]
         return ", ".join(shown) + (f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "")

@@ -14,7 +14,7 @@ from vrpo_theory.data.checks import Checks
 from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.errors import BadRows, RowError
 from vrpo_theory.data.records import Record, Records, as_row
-from vrpo_theory.data.rows import fields, row_id
+from vrpo_theory.data.rows import fields, row_id, unread
 from vrpo_theory.data.tokens import TokenRow
 from vrpo_theory.data.truncation import Truncation
 from vrpo_theory.errors import InputError
@@ -37,9 +37,10 @@ def read_pairs(
 
     A row holds ``prompt``, ``chosen``, ``rejected`` (text) or ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` (token
     ids, taken as they are; the prompt may be empty), and may hold a unique ``id`` (default: its line number; no other
-    column is taken for one). Text comes in the preference formats of TRL: a string or a list of messages; without
-    ``prompt``, it is what both answers begin with; an answer may be a whole conversation, whose last turn is scored if
-    both share the rest; conversations may be written as "\\n\\nHuman: ... \\n\\nAssistant: ...".
+    column is taken for one). Columns that are not read are named once, with their counts. Text comes in the preference
+    formats of TRL: a string or a list of messages; without ``prompt``, it is what both answers begin with; an answer
+    may be a whole conversation, whose last turn is scored if both share the rest; conversations may be written as
+    "\\n\\nHuman: ... \\n\\nAssistant: ...", and words before the first turn are then a system message.
 
     *What is scored.* With a chat template the sequence is the tokenizer's own rendering: the prompt is what the
     template writes with a generation prompt (a string is one user turn), the answer what it writes after that, with
@@ -85,9 +86,9 @@ def read_pairs(
     Warns
     -----
     UserWarning
-        With counts of rows: fields that the chat template does not use, answers that it does not write as they stand,
-        special tokens inside texts, unknown words, tokens that would span prompt and answer, a template without end
-        of turn; and of what was cut.
+        With counts of rows: columns that are not read, fields that the chat template does not use, answers that it does
+        not write as they stand, special tokens inside texts, unknown words, tokens that would span prompt and answer, a
+        template without end of turn; and of what was cut.
     """
     for name, value in (("vocabulary", vocabulary), ("max_length", max_length), ("limit", limit)):
         _require_positive(value, name)
@@ -139,6 +140,8 @@ class _Reader:
         name = row_id(row, default=str(number))
         self._claim(name, number, f"id {brief(name)} already on {unit}")
         tokens = self._tokens(fields(row))
+        more = unread(row)
+        self.encoder.notes.add("columns", bool(more), more)
         chosen, rejected = (Response(tokens.prompt, ids) for ids in (tokens.chosen, tokens.rejected))
         self._claim((chosen.key, rejected.key), number, f"same prompt, chosen and rejected already on {unit}")
         return PreferencePair(chosen, rejected, name)

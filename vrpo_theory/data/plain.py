@@ -11,14 +11,15 @@ from vrpo_theory.data.messages import Message, said, text
 
 Texts = tuple[str, str, str]
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
-_OPENS = re.compile(r"\n\nHuman:|\s*Human:.*\n\nAssistant:", re.DOTALL)
+_HUMAN = re.compile(r"(?:\A\s*|\n\n)Human:")
 _TURN = re.compile(r"(?:\A\s*|\n\n)(Human|Assistant):")
 _ROLES = {"Human": "user", "Assistant": "assistant"}
 
 
 def split(strings: Sequence[str]) -> Texts:
     """Prompt and answers as text, from these or from the answers alone; RowError where they share no beginning."""
-    if _OPENS.match(strings[0]) and _OPENS.match(strings[-1]):
+    first, last = _preface(strings[0]), _preface(strings[-1])
+    if None not in (first, last) and (len(strings) == 2 or first == last):
         return _last_turns(strings)
     if len(strings) == 3:
         return (strings[0], strings[1], strings[2])
@@ -31,13 +32,25 @@ def beginning(first: str, second: str) -> str:
 
 
 def turns(prompt: str) -> list[Message] | None:
-    """The messages of a prompt written as "\\n\\nHuman: ... \\n\\nAssistant:"; None for other text."""
-    if not _OPENS.match(prompt) or not prompt.rstrip().endswith(ASSISTANT.strip()):
+    """The messages of a prompt written as "\\n\\nHuman: ... \\n\\nAssistant:"; None for other text.
+
+    Words before the first turn are a system message.
+    """
+    if _preface(prompt) is None or not prompt.rstrip().endswith(ASSISTANT.strip()):
         return None
-    parts = _TURN.split(prompt)[1:-2]  # without the open turn of the assistant
-    return [
+    preface, *parts = _TURN.split(prompt)[:-2]  # without the open turn of the assistant
+    system = [said("system", preface.strip())] if preface.strip() else []
+    return system + [
         said(_ROLES[role], text(words.strip(), "prompt")) for role, words in zip(parts[::2], parts[1::2], strict=True)
     ]
+
+
+def _preface(conversation: str) -> str | None:
+    """What stands before the first turn of Human; None for text that is no conversation of Human and Assistant."""
+    mark = _HUMAN.search(conversation)
+    if mark is None or not (conversation.startswith(HUMAN) or ASSISTANT in conversation[mark.end() :]):
+        return None
+    return conversation[: mark.start()].strip()
 
 
 def _last_turns(strings: Sequence[str]) -> Texts:

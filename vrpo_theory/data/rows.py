@@ -6,9 +6,9 @@ import json
 from reprlib import repr as brief
 from typing import Any, NoReturn
 
-from vrpo_theory.data.conversations import TextRow, text_row
+from vrpo_theory.data.conversations import COLUMNS, TextRow, text_row
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.messages import TEXT_KEYS, text
+from vrpo_theory.data.messages import TEXT_KEYS, holds, text
 from vrpo_theory.data.tokens import ID_KEYS, TokenRow, token_row
 
 _OTHER_KINDS = {
@@ -73,6 +73,12 @@ def fields(row: dict[str, Any]) -> TextRow | TokenRow:
         raise RowError(f"{_other_kind(row)}missing {', '.join(missing)}: give {', '.join(TEXT_KEYS)} "
                        f"or {', '.join(ID_KEYS)}")  # fmt: skip
     return token_row(row) if as_ids else text_row(row)
+
+
+def unread(row: dict[str, Any]) -> list[str]:
+    """Columns that hold something and that nobody reads; ids have no use for what a chat template takes."""
+    read = {"id", *ID_KEYS} if ID_KEYS[0] in row else {"id", *TEXT_KEYS, *COLUMNS}
+    return [name for name, value in row.items() if name not in read and holds(value)]
 
 
 def _other_kind(row: dict[str, Any]) -> str:

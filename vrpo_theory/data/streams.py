@@ -8,7 +8,7 @@ import io
 import lzma
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -25,6 +25,8 @@ _ALIEN = {
 _TAR, _LOOK = 257, 4096
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, OSError)
 """What the decompressors raise on a damaged or shortened file."""
+_BESIDE = ("bytes beside the members", "Not a gzipped file", "ZSTD decompress failed: Unknown frame descriptor")
+"""What they say, beyond a first member, of bytes that begin no other."""
 
 
 @contextmanager
@@ -46,6 +48,8 @@ def opened(path: str | Path) -> Iterator[io.BufferedReader]:
         except DAMAGE as error:
             if isinstance(error, OSError) and error.errno:  # of the system, not of a decompressor
                 raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+            if str(error).startswith(_BESIDE):
+                raise InputError(f"{path}: bytes after the end of the compressed data: pack the file again") from None
             raise InputError(f"{path}: damaged or cut short ({one_line(error)}): copy the file again") from None
 
 
@@ -58,6 +62,50 @@ def _open(path: str | Path, stack: ExitStack) -> io.BufferedReader:
         return stack.enter_context(open(path, "rb"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}: give a JSON Lines file of preference pairs") from None
+
+
+class _Members(io.RawIOBase):
+    """The compressed members of a file, one after another; zeros between and after them are padding.
+
+    The files of the libraries bz2 and lzma pass over in silence whatever follows that they cannot read.
+    """
+
+    def __init__(self, file: io.BufferedReader, magic: bytes, member: Callable[[], Any]) -> None:
+        self._file, self._magic, self._new = file, magic, member
+        self._member, self._packed = member(), b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = b""
+        while not found:
+            if self._member.eof and not self._next():
+                return 0
+            found = self._member.decompress(self._more(), len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+    def _more(self) -> bytes:
+        if not self._member.needs_input:
+            return b""
+        packed, self._packed = self._packed or self._file.read1(), b""
+        if not packed:
+            raise EOFError("it ends before its end mark")
+        return packed
+
+    def _next(self) -> bool:
+        """Open the next member, if there is one."""
+        rest = self._member.unused_data.lstrip(b"\0")
+        while not rest:
+            if not (piece := self._file.read1()):
+                return False
+            rest = piece.lstrip(b"\0")
+        rest += self._file.read(max(0, len(self._magic) - len(rest)))
+        if not rest.startswith(self._magic):
+            raise OSError(_BESIDE[0])
+        self._member, self._packed = self._new(), rest
+        return True
 
 
 class _Ahead(io.RawIOBase):
@@ -115,8 +163,8 @@ def _zstd(file: BinaryIO) -> Any:
 
 _UNPACK: dict[bytes, Any] = {
     _GZIP: lambda file: gzip.GzipFile(fileobj=file),
-    _BZIP2: bz2.BZ2File,
-    _XZ: lzma.LZMAFile,
+    _BZIP2: lambda file: _Members(file, _BZIP2, bz2.BZ2Decompressor),
+    _XZ: lambda file: _Members(file, _XZ, lzma.LZMADecompressor),
     _ZSTD: _zstd,
 }
 """By the first bytes of a file, never by its name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from vrpo_theory.errors import InputError, one_line
 
 _BATCH = 256
+_STATE, _SPLITS = "state.json", "dataset_dict.json"
 
 
 def parquet(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -35,7 +37,7 @@ def folder(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     InputError
         If the folder is no saved dataset, or holds several splits and none is named train.
     """
-    if not any((Path(path) / name).is_file() for name in ("state.json", "dataset_dict.json")):
+    if not any((Path(path) / name).is_file() for name in (_STATE, _SPLITS)):
         raise InputError(
             f"{path}: Is a directory, and no saved dataset (it has no state.json and no dataset_dict.json): give a "
             "JSON Lines or Parquet file, or a folder written by save_to_disk"
@@ -44,11 +46,16 @@ def folder(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import datasets
 
     try:
-        found = datasets.load_from_disk(str(path))
+        splits = Path(path) / _SPLITS
+        names = list(json.loads(splits.read_text(encoding="utf-8"))["splits"]) if splits.is_file() else None
+        one = Path(path) if names is None else Path(path) / _split(path, names)
+        if not json.loads((one / _STATE).read_text(encoding="utf-8"))["_data_files"]:
+            return  # without rows, datasets saves no files, and then cannot load them
+        found = datasets.load_from_disk(str(one))
+    except InputError:
+        raise
     except Exception as error:  # of several libraries
         raise InputError(f"{path}: the saved dataset cannot be read ({one_line(error)[:300]}): save it again") from None
-    if isinstance(found, datasets.DatasetDict):
-        found = found[_split(path, list(found))]
     for number, row in enumerate(found.with_format(None), start=1):
         yield number, _without_null(row)
 
