@@ -109,6 +109,10 @@ REFUSED = {
         {"chosen": [HI | {"name": "A"}, YO], "rejected": [HI | {"name": "B"}, NO]},
         "differ at message 0, before their last turn (in name)",
     ),
+    "another field of the prompt": (
+        {"prompt": [HI | {"name": "A"}], "chosen": [HI, YO], "rejected": [HI, NO]},
+        "prompt and chosen differ at message 0, before their last turn (in name)",
+    ),
     "other words before hh text": (
         {"chosen": f"Be A.{HUMAN}{ASSISTANT} yo", "rejected": f"Be B.{HUMAN}{ASSISTANT} no"},
         "differ before their last turn",

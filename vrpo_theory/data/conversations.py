@@ -91,6 +91,8 @@ def _conversation(prompt: str | list[Message] | None, answer: str | list[Message
     whole, roles = before + after, [message["role"] for message in after]
     fits = bool(roles) and roles[-1] == "assistant" and (not before or roles[0] == "assistant")
     if not fits or whole[-2]["role"] not in _ASKING:
+        if before and [m["role"] for m in before] == roles[: len(before)]:  # the prompt again, but not the same
+            _require_same(before, after[: len(before)], f"prompt and {name}")
         got = ", ".join(roles) or "nothing"
         raise RowError(f"{name} must hold one assistant message, alone or after the prompt's messages, got {got}")
     return whole
@@ -102,15 +104,20 @@ def _asks(conversation: list[Message], prompt: str) -> bool:
 
 
 def _shared(chosen: list[Message], rejected: list[Message]) -> list[Message]:
-    before, other = chosen[:-1], rejected[:-1]
-    if before != other:
-        same = [a == b for a, b in zip(before, other, strict=False)]
-        position = same.index(False) if False in same else len(same)
-        raise RowError(
-            f"the conversations of chosen and rejected differ at message {position}, before their last turn"
-            f"{_differing(before[position:], other[position:])}: give one prompt to both"
-        )
-    return before
+    _require_same(chosen[:-1], rejected[:-1], "the conversations of chosen and rejected")
+    return chosen[:-1]
+
+
+def _require_same(first: list[Message], second: list[Message], names: str) -> None:
+    """RowError that names the message, and its fields, where two histories differ."""
+    if first == second:
+        return
+    same = [a == b for a, b in zip(first, second, strict=False)]
+    position = same.index(False) if False in same else len(same)
+    raise RowError(
+        f"{names} differ at message {position}, before their last turn"
+        f"{_differing(first[position:], second[position:])}: give one prompt to both"
+    )
 
 
 def _differing(first: list[Message], second: list[Message]) -> str:
