@@ -147,12 +147,6 @@ def _refuse_alien(path: str | Path, file: io.BufferedReader) -> None:
 
 def _zstd(file: BinaryIO) -> Any:
     try:
-        import zstandard
-
-        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-    except ImportError:
-        pass
-    try:
         import pyarrow
     except ImportError:
         raise InputError(
