@@ -27,7 +27,8 @@ def execute(path: Path) -> None:
     """Execute one notebook and store it without images and run times."""
     notebook = nbformat.read(path, as_version=4)
     manager = AsyncKernelManager(kernel_spec_manager=OwnKernel())
-    NotebookClient(notebook, manager, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    where = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, manager, timeout=600, coalesce_streams=True, resources=where).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", ()):
