@@ -100,7 +100,7 @@ def test_units_and_legend_come_before_and_rows_of_the_paper_alone_when_asked(cap
     document = {"cells": [c.document() for c in cells]}
     _report.print_tables(EXHIBITS["table3"], document)
     text = capsys.readouterr().out
-    assert "var_score, nats^2" in text
+    assert "var_score  (nats^2)" in text
     assert text.index("paper: its printed number") < text.index("var_score")
     assert "gsm8k" not in text
     _report.print_tables(EXHIBITS["table3"], document, paper=True)

@@ -39,7 +39,7 @@ def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
 
 
 def _with_unit(cell: Mapping[str, Any]) -> str:
-    return f"{cell['row']}, {cell['unit']}" if cell["unit"] else str(cell["row"])
+    return f"{cell['row']}  ({cell['unit']})" if cell["unit"] else str(cell["row"])
 
 
 def column_label(column: Mapping[str, Any]) -> str:
