@@ -74,3 +74,9 @@ def test_what_moved_is_named(change, named):
 def test_cells_are_counted():
     (found,) = differences([CELL], [], {})
     assert found == "1 cells stored, 0 recomputed"
+
+
+def test_a_field_that_older_files_lack_is_not_compared():
+    (old,), (new,) = ([{"row": "a", "column": {}, "value": 1.0}], [{"row": "a", "column": {}, "value": 1.0, "df": 3.0}])
+    assert list(differences([old], [new], {})) == []
+    assert list(differences([new], [old], {}))
