@@ -54,7 +54,9 @@ def reproduce(
     pairs: MaybePairs = None,
     method: Annotated[
         Literal["auto", "exact", "mc"],
-        typer.Option(help="auto: exact for responses of up to 12 tokens; on checkpoints, mc with --pool or --repeats"),
+        typer.Option(
+            help="auto: exact for responses of up to 12 tokens; on checkpoints, mc with --pool or --repeats, but for --protocol both"
+        ),
     ] = "auto",
     limit: Limit = None,
     truncate: Truncate = False,
@@ -108,7 +110,8 @@ def reproduce(
             gradient=gradient, protocol=protocol, pool=_pool(pool or "12,4"), repeats=repeats,
             progress=_ranks.rank() == 0,
         )  # fmt: skip
-        if method == "auto" and (policy or from_store) and (pool or repeats):  # a budget was asked for
+        asked = (pool or repeats) and protocol != "both"  # a budget alone; "both" holds estimates against exact values
+        if method == "auto" and (policy or from_store) and asked:
             context = replace(context, method="mc")
         sources = Sources(
             policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
