@@ -55,7 +55,7 @@ def reproduce(
     method: Annotated[
         Literal["auto", "exact", "mc"],
         typer.Option(
-            help="auto: exact for responses of up to 12 tokens; on checkpoints, mc with --pool or --repeats, but for --protocol both"
+            help="auto: exact up to 12 tokens; on checkpoints, mc with --pool or --repeats unless --protocol both"
         ),
     ] = "auto",
     limit: Limit = None,
