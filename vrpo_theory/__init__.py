@@ -1,6 +1,7 @@
 """Bias and variance of preference optimisation on masked diffusion language models: derived, checked, reduced.
 
-Layers; a module imports only downwards, or inside its own folder:
+Layers. A module imports from its own folder and from the layers below. In layers 0, 2, 4 and 5 it may also use its
+neighbours; the families of layer 1 know nothing of each other, nor do the engines of layer 3:
 
 0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
    ``_registry``: words, streams, arithmetic, errors of numbers, JSON.

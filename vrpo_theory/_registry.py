@@ -1,4 +1,4 @@
-"""Families of members: one small file each, found by themselves (layer 0). The only magic in the package."""
+"""Families of members: one small file each, found by themselves. The only magic in the package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: the only place where masks become tensors on a model's device (layer 2)."""
+"""Batches: the only place where masks become tensors on a model's device."""
 
 from __future__ import annotations
 

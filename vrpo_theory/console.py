@@ -1,4 +1,4 @@
-"""What commands print, and how they end: one line of error, and the exit codes of the project (layer 5).
+"""What commands print, and how they end: one line of error, and the exit codes of the project.
 
 0 ok; 1 runtime; 2 usage or bad input; 3 a check failed or an estimator was rejected; 4 undecided; 130 or 143
 interrupted.

@@ -1,4 +1,4 @@
-"""Laws of sums of independent blocks of masks, listed where they are small, else on a lattice (layer 2).
+"""Laws of sums of independent blocks of masks, listed where they are small, else on a lattice.
 
 Few enough atoms are convolved as they are; otherwise by FFT on a lattice, where every atom is split between its two
 neighbours so that its mean stays: the sum gains noise of mean 0 and of a known variance.

@@ -1,4 +1,4 @@
-"""Which draws are shared (layer 1).
+"""Which draws are shared.
 
 The margin (B_policy - B_reference)(chosen) - (B_policy - B_reference)(rejected) is a sum of contrasts: each has one set
 of draws of one response, on which one model or both are evaluated. Sharing masks merges the two models of a response

@@ -1,4 +1,4 @@
-"""JSON documents: no NaN, no infinity, no numpy (layer 0)."""
+"""JSON documents: no NaN, no infinity, no numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one formula: an ELBO estimate is the sum over masks k, tokens i of W[k, i] log p(y_i | y, S_k masked) (layer 2).
+"""The one formula: an ELBO estimate is the sum over masks k, tokens i of W[k, i] log p(y_i | y, S_k masked).
 
 The only place where masks meet a model; numbers leave as float64.
 """

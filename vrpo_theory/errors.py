@@ -1,4 +1,4 @@
-"""Errors that a user can correct; the command line maps them to its exit codes (layer 0)."""
+"""Errors that a user can correct; the command line maps them to its exit codes."""
 
 
 def one_line(error: BaseException) -> str:

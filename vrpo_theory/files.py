@@ -1,4 +1,4 @@
-"""Files that are either whole or as they were (layer 0)."""
+"""Files that are either whole or as they were."""
 
 from __future__ import annotations
 

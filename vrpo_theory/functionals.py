@@ -1,4 +1,4 @@
-"""Functions of a mean, estimated from its independent unbiased blocks: plug-in, jackknife, leave-one-out (layer 2).
+"""Functions of a mean, estimated from its independent unbiased blocks: plug-in, jackknife, leave-one-out.
 
 g is smooth but not linear (the DPO loss, an importance ratio), so g of an unbiased estimate is biased: about g'' V/2.
 Blocks are timesteps of an iid design, or independent groups of any design; x_1, ..., x_m with mean x.

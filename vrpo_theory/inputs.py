@@ -1,4 +1,4 @@
-"""From what a person types to cases: checkpoints and a file of preference pairs (layer 5)."""
+"""From what a person types to cases: checkpoints and a file of preference pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numerics that every layer may use: log-sigmoid, sums in float64, means and variances with errors (layer 0)."""
+"""Numerics that every layer may use: log-sigmoid, sums in float64, means and variances with errors."""
 
 from __future__ import annotations
 

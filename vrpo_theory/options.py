@@ -1,4 +1,4 @@
-"""Options that commands share: one name, one check, one sentence of help each (layer 5).
+"""Options that commands share: one name, one check, one sentence of help each.
 
 A command writes ``beta: Beta = 0.2``; the type says what is accepted, so that a bad value ends the command before
 a model is loaded.

@@ -1,4 +1,4 @@
-"""Which parameters of a model are differentiated (layer 2)."""
+"""Which parameters of a model are differentiated."""
 
 from __future__ import annotations
 

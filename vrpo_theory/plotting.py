@@ -1,4 +1,4 @@
-"""One function per kind of figure; numbers come in, a figure goes out, no global state (layer 4).
+"""One function per kind of figure; numbers come in, a figure goes out, no global state.
 
 Names are drawn as they are written: never as mathematics, never left out of a legend for a leading underscore.
 """

@@ -1,4 +1,4 @@
-"""Score, DPO-E loss and its gradient, as functions of ELBO estimates (layer 2; 2505.19223v2, Eq. 7-8)."""
+"""Score, DPO-E loss and its gradient, as functions of ELBO estimates (2505.19223v2, Eq. 7-8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addressed streams of uniforms: the same address gives the same numbers, whatever ran before (layer 0).
+"""Addressed streams of uniforms: the same address gives the same numbers, whatever ran before.
 
 No global generator is read or advanced, so results depend neither on row order nor on batch size or workers.
 """

@@ -1,4 +1,4 @@
-"""Runs whose evaluations are kept: resumed where they stopped, grown, repeated without a model (layer 5).
+"""Runs whose evaluations are kept: resumed where they stopped, grown, repeated without a model.
 
 Beside the store stand ``pairs.jsonl``, every pair that was ever recorded, by content, in order of first appearance,
 and ``runs.jsonl``, a line a run: its models, its pairs, and what it was free to choose, the last run last.

@@ -1,4 +1,4 @@
-"""The error model behind every tolerance: how far apart two right evaluations of a number may lie (layer 0).
+"""The error model behind every tolerance: how far apart two right evaluations of a number may lie.
 
 Kernels of other processors, thread counts, batches and paddings sum in another order, so numbers of neural models agree
 to rounding, never bit for bit. A network is a chain of sums. With unit roundoff u, a sum of k addends errs by at most

@@ -1,4 +1,4 @@
-"""Scores of preference pairs, exact or estimated, as one JSON document (layer 5)."""
+"""Scores of preference pairs, exact or estimated, as one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adversaries: how much of a bound can be used up, searched over finite laws (layer 4)."""
+"""Adversaries: how much of a bound can be used up, searched over finite laws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words every layer speaks: frozen, validated, and free of any model (layer 0)."""
+"""The words every layer speaks: frozen, validated, and free of any model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratios, verdicts and text of values with errors (layer 0)."""
+"""Ratios, verdicts and text of values with errors."""
 
 from __future__ import annotations
 

@@ -236,7 +236,7 @@ def test_no_global_generator_is_touched(tmp_path):
 
 
 def test_the_store_knows_no_model():
-    """It imports from layer 0 and itself alone."""
+    """It imports the words every layer speaks and itself alone."""
     for path in Path(package.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("vrpo_theory"):

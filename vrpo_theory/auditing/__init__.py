@@ -1,4 +1,4 @@
-"""Hold anybody's ELBO estimator against exact values (layer 4).
+"""Hold anybody's ELBO estimator against exact values.
 
 ``audit`` calls an estimator on toys whose ELBO is known, until sequential bounds decide; `diagnosis` names the mistake.
 ``zoo`` holds right and wrong estimators, each with the verdict it must get.

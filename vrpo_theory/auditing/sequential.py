@@ -1,4 +1,4 @@
-"""Is the mean of bounded observations above or below a value? Asked at any time, as often as one likes (layer 4).
+"""Is the mean of bounded observations above or below a value? Asked at any time, as often as one likes.
 
 Bets (Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting", 2010.09686): against the
 hypothesis "mean <= m" of observations x >= low, stake a fraction f of the wealth on x being large; the wealth is

@@ -1,4 +1,4 @@
-"""The command ``vrpo``: one file per subcommand (layer 5)."""
+"""The command ``vrpo``: one file per subcommand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preference pairs: reading, validation, chat templates (layer 1)."""
+"""Preference pairs: reading, validation, chat templates."""
 
 from vrpo_theory.data.errors import BadRows
 from vrpo_theory.data.pairs import read_pairs

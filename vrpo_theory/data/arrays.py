@@ -1,4 +1,4 @@
-"""Elements of a file that is one JSON array, one at a time and in bounded memory (layer 1)."""
+"""Elements of a file that is one JSON array, one at a time and in bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of text to token ids (layer 1).
+"""Rows of text to token ids.
 
 The scored sequence is the tokenizer's own rendering of the conversation. With a chat template that is the template's
 text; without one it is the tokenizer's rendering of a text (BOS) or, where it closes texts with a special token as BERT

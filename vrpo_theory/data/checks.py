@@ -1,4 +1,4 @@
-"""What the token ids of a row must satisfy, whether they were given or tokenized (layer 1)."""
+"""What the token ids of a row must satisfy, whether they were given or tokenized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The public formats of preference rows, as one: a conversation and two last turns (layer 1).
+"""The public formats of preference rows, as one: a conversation and two last turns.
 
 The prompt is a string, a list of messages, or is not written: then it is what both answers begin with. An answer is a
 string, one assistant message, or a conversation whose last turn it is.

@@ -1,4 +1,4 @@
-"""Prompt and answers to the tokens that the tokenizer makes of them together (layer 1)."""
+"""Prompt and answers to the tokens that the tokenizer makes of them together."""
 
 from __future__ import annotations
 

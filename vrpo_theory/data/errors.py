@@ -1,4 +1,4 @@
-"""What goes wrong in one row, and in a file of rows (layer 1)."""
+"""What goes wrong in one row, and in a file of rows."""
 
 from __future__ import annotations
 

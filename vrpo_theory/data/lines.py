@@ -1,4 +1,4 @@
-"""Lines of a JSON Lines file, in bounded memory (layer 1)."""
+"""Lines of a JSON Lines file, in bounded memory."""
 
 from __future__ import annotations
 

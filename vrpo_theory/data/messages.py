@@ -1,4 +1,4 @@
-"""Texts and chat messages, checked (layer 1)."""
+"""Texts and chat messages, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warnings about rows that are read: counted by kind, one warning a kind for a file (layer 1)."""
+"""Warnings about rows that are read: counted by kind, one warning a kind for a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preference pairs from a file: every row checked, all refusals reported together (layer 1)."""
+"""Preference pairs from a file: every row checked, all refusals reported together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of strings: an implicit prompt, and conversations written as text (layer 1)."""
+"""Rows of strings: an implicit prompt, and conversations written as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a file in whatever form it has: JSON Lines, a JSON array, Parquet, a saved dataset (layer 1)."""
+"""Rows of a file in whatever form it has: JSON Lines, a JSON array, Parquet, a saved dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row of a preference file: from JSON text to checked fields, before any tokenizer (layer 1)."""
+"""One row of a preference file: from JSON text to checked fields, before any tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is scored, for people to read (layer 1)."""
+"""What is scored, for people to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of pairs as a stream of text bytes: files, pipes and standard input, compressed or not (layer 1)."""
+"""A file of pairs as a stream of text bytes: files, pipes and standard input, compressed or not."""
 
 from __future__ import annotations
 

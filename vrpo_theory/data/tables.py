@@ -1,4 +1,4 @@
-"""Rows of Parquet files and of folders saved by ``datasets``; both need the extra ``datasets`` (layer 1)."""
+"""Rows of Parquet files and of folders saved by ``datasets``; both need the extra ``datasets``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokenizer's own rendering of a conversation, and where in it the answer begins and ends (layer 1).
+"""The tokenizer's own rendering of a conversation, and where in it the answer begins and ends.
 
 The prompt is what the chat template writes with a generation prompt; the answer is what it writes after that, to the
 end of the turn. The end is the special token that closes the turn, or all that is written after the answer where no

@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, and the facts about it that are written in two places (layer 1)."""
+"""The tokenizer of a model folder, and the facts about it that are written in two places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token ids of one row, as they are written in it (layer 1)."""
+"""Token ids of one row, as they are written in it."""
 
 from __future__ import annotations
 

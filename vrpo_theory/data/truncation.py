@@ -1,4 +1,4 @@
-"""Rows made shorter, only where that was asked for, and counted (layer 1)."""
+"""Rows made shorter, only where that was asked for, and counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sampling designs: how the masks of one ELBO estimate are drawn (layer 1). One small file each."""
+"""Sampling designs: how the masks of one ELBO estimate are drawn. One small file each."""
 
 from vrpo_theory.designs.base import DESIGNS, Block, Design
 

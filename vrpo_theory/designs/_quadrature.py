@@ -1,4 +1,4 @@
-"""Quadrature rules that stand in for continuous laws of t (layer 1)."""
+"""Quadrature rules that stand in for continuous laws of t."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At least one masked token: the fix-up of public trainers for empty masks; its bias is exact (layer 1)."""
+"""At least one masked token: the fix-up of public trainers for empty masks; its bias is exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Balanced masks: every token is masked as often as any other, as nearly as the counts allow (layer 1)."""
+"""Balanced masks: every token is masked as often as any other, as nearly as the counts allow."""
 
 from __future__ import annotations
 

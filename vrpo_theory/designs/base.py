@@ -1,4 +1,4 @@
-"""What a design is: levels from uniforms, masks from levels, and the exact law of the levels (layer 1)."""
+"""What a design is: levels from uniforms, masks from levels, and the exact law of the levels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clamped time: max(t, eps) where masks are drawn, or weighed, or both; each bias is exact (layer 1)."""
+"""Clamped time: max(t, eps) where masks are drawn, or weighed, or both; each bias is exact."""
 
 from __future__ import annotations
 

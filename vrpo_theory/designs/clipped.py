@@ -1,4 +1,4 @@
-"""Clipped time: the noise schedule of BD3-LM (arXiv 2503.09573), as an estimator of the ELBO (layer 1)."""
+"""Clipped time: the noise schedule of BD3-LM (arXiv 2503.09573), as an estimator of the ELBO."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Complementary pairs: a mask and what it leaves visible, so that together they cover every token once (layer 1)."""
+"""Complementary pairs: a mask and what it leaves visible, so that together they cover every token once."""
 
 from __future__ import annotations
 

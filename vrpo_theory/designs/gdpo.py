@@ -1,4 +1,4 @@
-"""Semi-deterministic Monte Carlo of GDPO (arXiv 2510.08554): quadrature over t, random masks (layer 1)."""
+"""Semi-deterministic Monte Carlo of GDPO (arXiv 2510.08554): quadrature over t, random masks."""
 
 from __future__ import annotations
 

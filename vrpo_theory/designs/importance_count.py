@@ -1,4 +1,4 @@
-"""Importance sampling of counts: drawn where the variance is, shares that undo it (layer 1)."""
+"""Importance sampling of counts: drawn where the variance is, shares that undo it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importance sampling of t: finite variance for the time form, without a floor (layer 1)."""
+"""Importance sampling of t: finite variance for the time form, without a floor."""
 
 from __future__ import annotations
 

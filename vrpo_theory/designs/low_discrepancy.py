@@ -1,4 +1,4 @@
-"""Low-discrepancy timesteps: equally spaced t with one shared shift (MDLM, arXiv 2406.07524) (layer 1)."""
+"""Low-discrepancy timesteps: equally spaced t with one shared shift (MDLM, arXiv 2406.07524)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deterministic quadrature: fixed levels, only the masks are random (layer 1)."""
+"""Deterministic quadrature: fixed levels, only the masks are random."""
 
 from __future__ import annotations
 

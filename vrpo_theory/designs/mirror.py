@@ -1,4 +1,4 @@
-"""MIRROR: two masks at one t from the same uniforms, u < t and u > 1 - t (StableDLLM, arXiv 2511.18159) (layer 1)."""
+"""MIRROR: two masks at one t from the same uniforms, u < t and u > 1 - t (StableDLLM, arXiv 2511.18159)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""P-POTS: t drawn from a density fitted to the second moment of the term (StableDLLM, arXiv 2511.18159) (layer 1)."""
+"""P-POTS: t drawn from a density fitted to the second moment of the term (StableDLLM, arXiv 2511.18159)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power strata: fine where few tokens are masked, since these masks carry the variance (layer 1)."""
+"""Power strata: fine where few tokens are masked, since these masks carry the variance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equal strata: one count from each of n equal parts of 1..L (layer 1)."""
+"""Equal strata: one count from each of n equal parts of 1..L."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systematic counts: equally spaced, all moved by one shift, without the rounding bias of public code (layer 1)."""
+"""Systematic counts: equally spaced, all moved by one shift, without the rounding bias of public code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts without replacement: n different ones, every set of n equally likely (layer 1)."""
+"""Counts without replacement: n different ones, every set of n equally likely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Expectations of smooth functions of the score estimate, each mask's addend on a lattice (layer 3).
+"""Expectations of smooth functions of the score estimate, each mask's addend on a lattice.
 
 An atom is split among its four nearest lattice points with the weights of cubic interpolation. So a sum of independent
 atoms becomes a convolution of (signed) measures, and E f(sum) for smooth f errs by at most 3/128 step^4 max|f''''| an

@@ -1,4 +1,4 @@
-"""Cases whose models are replaced by tables of everything they could say (layer 3)."""
+"""Cases whose models are replaced by tables of everything they could say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All 2^L masks of a response through a model: the per-mask table, the ELBO and the likelihood (layer 3)."""
+"""All 2^L masks of a response through a model: the per-mask table, the ELBO and the likelihood."""
 
 from __future__ import annotations
 

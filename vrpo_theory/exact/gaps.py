@@ -1,4 +1,4 @@
-"""Exact profiles in polynomial time, for models whose conditionals see only the nearest visible tokens (layer 3).
+"""Exact profiles in polynomial time, for models whose conditionals see only the nearest visible tokens.
 
 For such a model the masked sum is additive over gaps: S = sum over consecutive visible a < b of g(a, b), ends included.
 Under uniform masks of l tokens the visible tokens are a uniform path from the start to the end, and moments of S follow

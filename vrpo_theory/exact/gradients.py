@@ -1,4 +1,4 @@
-"""Exact moments of gradients of the ELBO and of the score, in trace (layer 3).
+"""Exact moments of gradients of the ELBO and of the score, in trace.
 
 Every gradient here is a combination of the per-mask gradients grad S_m, so a vector is carried as its coefficients over
 the masks of both responses, and its norm comes from the Gram matrix: no replication, no noise.

@@ -1,4 +1,4 @@
-"""Inner products of the gradients of every mask: all that second moments of gradients need (layer 3)."""
+"""Inner products of the gradients of every mask: all that second moments of gradients need."""
 
 from __future__ import annotations
 

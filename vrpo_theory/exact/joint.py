@@ -1,4 +1,4 @@
-"""The finite law of an ELBO estimate over all its joint draws, where these can be listed (layer 3)."""
+"""The finite law of an ELBO estimate over all its joint draws, where these can be listed."""
 
 from __future__ import annotations
 

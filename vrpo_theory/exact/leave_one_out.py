@@ -1,4 +1,4 @@
-"""Exact moments of the leave-one-out gradient of the DPO loss (layer 3).
+"""Exact moments of the leave-one-out gradient of the DPO loss.
 
 Notation as in `vrpo_theory.exact.loss_gradients`.
 """

@@ -1,4 +1,4 @@
-"""Exact bias and variance of estimators of the DPO loss that leave timesteps out (layer 3).
+"""Exact bias and variance of estimators of the DPO loss that leave timesteps out.
 
 Sums of iid timesteps live on one lattice: with s the mean of n of them, the mean of the n - 1 others is n/(n - 1) times
 what they add to s. Products of two estimates share all timesteps but one or two, which are integrated out first.

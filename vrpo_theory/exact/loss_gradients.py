@@ -1,4 +1,4 @@
-"""Exact moments of the plug-in gradient of the DPO loss (layer 3).
+"""Exact moments of the plug-in gradient of the DPO loss.
 
 As in `vrpo_theory.exact.gradients` vectors are coefficients over masks: w_m are those of the gradient of the true
 score, pi_m the masks' probabilities under the count form, q(s) = sigmoid(-s) the slope of the loss.

@@ -1,4 +1,4 @@
-"""Exact mean and variance of the margin: profiles x a design's law x a coupling (layer 3)."""
+"""Exact mean and variance of the margin: profiles x a design's law x a coupling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact profiles of enumerated responses (layer 3)."""
+"""Exact profiles of enumerated responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exact mean and variance of importance ratios exp(B_policy - B_reference), from the enumerated masks (layer 3).
+"""Exact mean and variance of importance ratios exp(B_policy - B_reference), from the enumerated masks.
 
 Exponentials of sums of iid timesteps factor, so every moment is a product of values of one function,
 phi(a) = E exp(a (x_1 - D)), with x_1 the term of one timestep and D = E x_1. Ratios here are relative to exp(D).

@@ -1,4 +1,4 @@
-"""Masked predictors, one module each, imported by name when asked for (layer 1).
+"""Masked predictors, one module each, imported by name when asked for.
 
 ``MODELS["markov"]`` is a module; a toy's module exports ``case(seed, length)``, and all models follow
 `vrpo_theory.models.base.Model`.

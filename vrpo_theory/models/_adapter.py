@@ -1,4 +1,4 @@
-"""A LoRA adapter on top of a checkpoint, by the optional library peft (layer 1)."""
+"""A LoRA adapter on top of a checkpoint, by the optional library peft."""
 
 from __future__ import annotations
 

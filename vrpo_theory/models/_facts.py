@@ -1,4 +1,4 @@
-"""Facts that a checkpoint's files state more than once: all sources agree, or the fact is refused by name (layer 1)."""
+"""Facts that a checkpoint's files state more than once: all sources agree, or the fact is refused by name."""
 
 from __future__ import annotations
 

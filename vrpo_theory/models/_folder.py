@@ -1,4 +1,4 @@
-"""From what a user names, a folder or a hub id, to a local folder and what its config.json says (layer 1)."""
+"""From what a user names, a folder or a hub id, to a local folder and what its config.json says."""
 
 from __future__ import annotations
 

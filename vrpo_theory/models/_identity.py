@@ -1,4 +1,4 @@
-"""What a module of transformers computes, reduced to a hash: weights, buffers, structure, arithmetic (layer 1)."""
+"""What a module of transformers computes, reduced to a hash: weights, buffers, structure, arithmetic."""
 
 from __future__ import annotations
 

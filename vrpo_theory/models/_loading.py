@@ -1,4 +1,4 @@
-"""One front door to checkpoints of any kind (layer 1)."""
+"""One front door to checkpoints of any kind."""
 
 from __future__ import annotations
 

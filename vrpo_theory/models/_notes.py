@@ -1,4 +1,4 @@
-"""One line on standard error for each thing in a checkpoint that is not used (layer 1)."""
+"""One line on standard error for each thing in a checkpoint that is not used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a checkpoint's weights are brought into memory: type, device, attention, adapter (layer 1)."""
+"""How a checkpoint's weights are brought into memory: type, device, attention, adapter."""
 
 from __future__ import annotations
 

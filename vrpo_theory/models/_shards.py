@@ -1,4 +1,4 @@
-"""Which files of a checkpoint's folder hold its weights (layer 1)."""
+"""Which files of a checkpoint's folder hold its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the predictors around modules of transformers have in common (layer 1)."""
+"""What the predictors around modules of transformers have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a masked predictor (layer 1)."""
+"""The contract of a masked predictor."""
 
 from __future__ import annotations
 

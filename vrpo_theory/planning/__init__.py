@@ -1,4 +1,4 @@
-"""Choosing a design, weights, timesteps, masks and sharing from a pilot, under a cost model (layer 4)."""
+"""Choosing a design, weights, timesteps, masks and sharing from a pilot, under a cost model."""
 
 from vrpo_theory.planning.candidates import Candidate, Cost, candidates, predicted
 from vrpo_theory.planning.pilot import Group, Pilot, Sample, forward_passes, run_pilot

@@ -1,4 +1,4 @@
-"""Ways to spend a budget, and what each is predicted to give (layer 4)."""
+"""Ways to spend a budget, and what each is predicted to give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A response's profile from a pilot's masked sums: smooth curves, and each count's departure from them (layer 4)."""
+"""A response's profile from a pilot's masked sums: smooth curves, and each count's departure from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pilot cannot tell, and what would (layer 4)."""
+"""What a pilot cannot tell, and what would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pilot: a few masks of every response, and what they say of its profile (layer 4)."""
+"""The pilot: a few masks of every response, and what they say of its profile."""
 
 from __future__ import annotations
 

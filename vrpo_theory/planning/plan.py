@@ -1,4 +1,4 @@
-"""From a pilot to a recommendation: what to run, what it will give, and whether the pilot can tell (layer 4)."""
+"""From a pilot to a recommendation: what to run, what it will give, and whether the pilot can tell."""
 
 from __future__ import annotations
 

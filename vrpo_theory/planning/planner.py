@@ -1,4 +1,4 @@
-"""A pilot, and everything that is predicted from it: variances, gains, forecasts, a ranking (layer 4)."""
+"""A pilot, and everything that is predicted from it: variances, gains, forecasts, a ranking."""
 
 from __future__ import annotations
 

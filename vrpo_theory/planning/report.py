@@ -1,4 +1,4 @@
-"""A plan as JSON and as text (layer 4)."""
+"""A plan as JSON and as text."""
 
 from __future__ import annotations
 

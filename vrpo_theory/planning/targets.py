@@ -1,4 +1,4 @@
-"""The least budget for a target (layer 4)."""
+"""The least budget for a target."""
 
 from __future__ import annotations
 

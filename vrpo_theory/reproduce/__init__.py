@@ -1,4 +1,4 @@
-"""The paper's tables and figures, recomputed: one small file each (layer 5)."""
+"""The paper's tables and figures, recomputed: one small file each."""
 
 from vrpo_theory.reproduce.base import EXHIBITS, Cell, Context, Exhibit
 

@@ -1,4 +1,4 @@
-"""Whether recomputed cells are the stored ones, to the rounding of the models that they are of (layer 5)."""
+"""Whether recomputed cells are the stored ones, to the rounding of the models that they are of."""
 
 from __future__ import annotations
 

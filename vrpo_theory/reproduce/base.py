@@ -1,4 +1,4 @@
-"""What an exhibit is: cells first, picture second (layer 5)."""
+"""What an exhibit is: cells first, picture second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Monte Carlo with standard errors, from addressed draws (layer 3)."""
+"""Monte Carlo with standard errors, from addressed draws."""
 
 from vrpo_theory.sampling.gradients import gradient_variance
 from vrpo_theory.sampling.pool import Pool, draw_pools

@@ -1,4 +1,4 @@
-"""Variance of the plug-in DPO-E gradient, by replication (layer 3)."""
+"""Variance of the plug-in DPO-E gradient, by replication."""
 
 from __future__ import annotations
 

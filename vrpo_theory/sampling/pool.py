@@ -1,4 +1,4 @@
-"""One pool of evaluations for every configuration: nested analysis of variance instead of repeats (layer 3).
+"""One pool of evaluations for every configuration: nested analysis of variance instead of repeats.
 
 T iid timesteps of K masks each, policy and reference on the same masks, tell V_t, V_yt and the covariances of both
 models; so the score's variance for any n_t, n_yt and either sharing, without bias. What is not linear in the components

@@ -1,4 +1,4 @@
-"""What computing in half precision does to the numbers, measured on a sample of masks (layer 3)."""
+"""What computing in half precision does to the numbers, measured on a sample of masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ELBO, score and loss by Monte Carlo, with standard errors from iid timesteps (layer 3)."""
+"""ELBO, score and loss by Monte Carlo, with standard errors from iid timesteps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradients without holding them: count sketches, whose squared lengths are unbiased (layer 3).
+"""Gradients without holding them: count sketches, whose squared lengths are unbiased.
 
 Every coordinate goes to one of ``size`` cells with a random sign. Sketching is linear and keeps squared lengths on
 average, E||sketch||^2 = ||g||^2, so variances of gradients are estimated from their sketches, whatever the number of

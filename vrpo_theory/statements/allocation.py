@@ -1,4 +1,4 @@
-"""Propositions 1 and 5: how to spend a budget of forward passes, and the optimum under a cost model (layer 1)."""
+"""Propositions 1 and 5: how to spend a budget of forward passes, and the optimum under a cost model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a statement is: two sides that can be evaluated, and what makes it fail (layer 1)."""
+"""What a statement is: two sides that can be evaluated, and what makes it fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The true bias of the loss, E loss_hat - loss: one-sided, Theta(V), with a sharp bound (layer 1). All ours."""
+"""The true bias of the loss, E loss_hat - loss: one-sided, Theta(V), with a sharp bound. All ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean absolute error and variance of the loss: Lemma 3 (16)-(17), Theorem 1, and their sharp forms (layer 1)."""
+"""Mean absolute error and variance of the loss: Lemma 3 (16)-(17), Theorem 1, and their sharp forms."""
 
 from __future__ import annotations
 

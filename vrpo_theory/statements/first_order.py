@@ -1,4 +1,4 @@
-"""Theorems 2 and 3: the first-order heuristics, and the bands within which they are theorems (layer 1)."""
+"""Theorems 2 and 3: the first-order heuristics, and the bands within which they are theorems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floors on t and other fix-ups: which keep the ELBO's mean, and for which models (layer 1). All ours."""
+"""Floors on t and other fix-ups: which keep the ELBO's mean, and for which models. All ours."""
 
 from __future__ import annotations
 

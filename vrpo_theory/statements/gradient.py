@@ -1,4 +1,4 @@
-"""Formulas for the gradient of the plug-in loss: bounds of its bias, error and variance, all vectorised (layer 1).
+"""Formulas for the gradient of the plug-in loss: bounds of its bias, error and variance, all vectorised.
 
 G = grad s_hat with ||G|| <= C (the paper's C~ in Theorem 4); grad f(X) = f'(X) G with f'(x) = sigmoid(-x).
 """

@@ -1,4 +1,4 @@
-"""Lemma 4: mean absolute deviation from below, by the kurtosis (layer 1)."""
+"""Lemma 4: mean absolute deviation from below, by the kurtosis."""
 
 from __future__ import annotations
 

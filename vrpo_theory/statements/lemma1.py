@@ -1,4 +1,4 @@
-"""Lemma 1: log sigmoid is concave, 1-Lipschitz and 1/4-smooth. All three constants are sharp (layer 1)."""
+"""Lemma 1: log sigmoid is concave, 1-Lipschitz and 1/4-smooth. All three constants are sharp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lemma 2: the gradient of the expected loss is the expected gradient (layer 1)."""
+"""Lemma 2: the gradient of the expected loss is the expected gradient."""
 
 from __future__ import annotations
 

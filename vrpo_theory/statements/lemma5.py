@@ -1,4 +1,4 @@
-"""Lemma 5: variance of the doubly Monte Carlo ELBO estimate and of its gradient (layer 1)."""
+"""Lemma 5: variance of the doubly Monte Carlo ELBO estimate and of its gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts that the authors' public likelihood code draws: rounded to even, hence not always uniform (layer 1). Ours."""
+"""Counts that the authors' public likelihood code draws: rounded to even, hence not always uniform. Ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Section 3.3: the importance ratio exp(B_policy - B_old) of PPO and GRPO, which is not simpler than DPO (layer 1).
+"""Section 3.3: the importance ratio exp(B_policy - B_old) of PPO and GRPO, which is not simpler than DPO.
 
 X = D_hat estimates D = B_policy - B_old without bias, with variance V; the ratio is exp(D), its plug-in exp(D_hat).
 """

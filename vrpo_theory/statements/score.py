@@ -1,4 +1,4 @@
-"""Equations 9 and 20, Propositions 2 to 4, Corollary 1: the score and its gradient, and sharing (layer 1).
+"""Equations 9 and 20, Propositions 2 to 4, Corollary 1: the score and its gradient, and sharing.
 
 Per side y, ELBO estimates of policy and reference on the same masks; delta = policy - reference.
 """

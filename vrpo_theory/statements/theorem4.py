@@ -1,4 +1,4 @@
-"""Lemma 3 (18)-(19) and Theorem 4 on the gradient of the loss, repaired and sharp (layer 1)."""
+"""Lemma 3 (18)-(19) and Theorem 4 on the gradient of the loss, repaired and sharp."""
 
 from __future__ import annotations
 

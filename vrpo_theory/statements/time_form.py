@@ -1,4 +1,4 @@
-"""The time form of the ELBO estimate: its equivalence with the count form, and its infinite variance (layer 1).
+"""The time form of the ELBO estimate: its equivalence with the count form, and its infinite variance.
 
 Time form (Eq. 12): t ~ U[0, 1], tokens masked independently with probability t, ell = S/t. Count form (Eq. 14):
 l ~ U{1..L}, a uniform set of l tokens, ell' = (L/l) S. S is the masked sum, a_i the term of token i masked alone.

@@ -1,4 +1,4 @@
-"""Training masked predictors: a supervised stage, then VRPO; addressed by step and resumable to the bit (layer 4)."""
+"""Training masked predictors: a supervised stage, then VRPO; addressed by step and resumable to the bit."""
 
 from vrpo_theory.training.decoding import SAMPLERS, accuracy, decode
 from vrpo_theory.training.initial import initial

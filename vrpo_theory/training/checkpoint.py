@@ -1,4 +1,4 @@
-"""A run's state in one safetensors file: weights, optimizer and losses as tensors, the rest as text (layer 4)."""
+"""A run's state in one safetensors file: weights, optimizer and losses as tensors, the rest as text."""
 
 from __future__ import annotations
 

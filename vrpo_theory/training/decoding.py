@@ -1,4 +1,4 @@
-"""Writing responses token by token with a LLaDA, and how many are right (layer 4).
+"""Writing responses token by token with a LLaDA, and how many are right.
 
 The canvas has the response's length from the start; every step unmasks one token of every response.
 """

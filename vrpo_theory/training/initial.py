@@ -1,4 +1,4 @@
-"""Where training from nothing starts (layer 4)."""
+"""Where training from nothing starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: AdamW on any objective, addressed by step, resumable to the bit (layer 4).
+"""The training loop: AdamW on any objective, addressed by step, resumable to the bit.
 
 An objective's gradient is a function of the weights and the step alone, so a run that is killed and resumed on the same
 machine, with as many threads, ends in the same weights.

@@ -1,4 +1,4 @@
-"""The supervised objective: the ELBO in its count form, one mask a response (layer 4)."""
+"""The supervised objective: the ELBO in its count form, one mask a response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VRPO: DPO on ELBO estimates whose masks policy and reference share (layer 4; 2505.19223v2, section 3.2)."""
+"""VRPO: DPO on ELBO estimates whose masks policy and reference share (2505.19223v2, section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weightings: how masks, before any forward pass, become the weights of the token terms (layer 1)."""
+"""Weightings: how masks, before any forward pass, become the weights of the token terms."""
 
 from vrpo_theory.weightings.base import WEIGHTINGS, Separable, Weighting
 

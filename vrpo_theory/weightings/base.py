@@ -1,4 +1,4 @@
-"""What a weighting is: masks in, one weight per mask and token out (layer 1)."""
+"""What a weighting is: masks in, one weight per mask and token out."""
 
 from __future__ import annotations
 

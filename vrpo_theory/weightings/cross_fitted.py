@@ -1,4 +1,4 @@
-"""Cross-fitted control variate: each mask corrected by what the other masks say of its tokens (layer 1)."""
+"""Cross-fitted control variate: each mask corrected by what the other masks say of its tokens."""
 
 from __future__ import annotations
 

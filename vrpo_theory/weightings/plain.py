@@ -1,4 +1,4 @@
-"""Plain weighting: the mask's share times 1/t or L/l. The only home of these factors (layer 1)."""
+"""Plain weighting: the mask's share times 1/t or L/l. The only home of these factors."""
 
 from __future__ import annotations
 

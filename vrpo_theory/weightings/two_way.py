@@ -1,4 +1,4 @@
-"""Two-way weights: generalised least squares for masks that share tokens, chosen before any forward pass (layer 1)."""
+"""Two-way weights: generalised least squares for masks that share tokens, chosen before any forward pass."""
 
 from __future__ import annotations
 

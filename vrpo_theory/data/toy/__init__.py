@@ -1,4 +1,4 @@
-"""The toy language: addition, sorting and sums over digits, with answers that can be verified (layer 1).
+"""The toy language: addition, sorting and sums over digits, with answers that can be verified.
 
 >>> from vrpo_theory.data import toy
 >>> q = toy.question(0, "test", 0, task="sorting", length=8)

@@ -1,4 +1,4 @@
-"""Questions by address: number i of a stream depends on the seed, the split and i alone (layer 1)."""
+"""Questions by address: number i of a stream depends on the seed, the split and i alone."""
 
 from __future__ import annotations
 

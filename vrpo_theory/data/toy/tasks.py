@@ -1,4 +1,4 @@
-"""Three tasks with verifiable answers, each with a mistake that is made systematically (layer 1).
+"""Three tasks with verifiable answers, each with a mistake that is made systematically.
 
 A prompt is a sign that names the task, digits, blanks and "="; the right answer and the mistake follow from it alone.
 """

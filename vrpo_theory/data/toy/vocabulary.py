@@ -1,4 +1,4 @@
-"""Tokens of the toy language: ten digits and eight signs (layer 1)."""
+"""Tokens of the toy language: ten digits and eight signs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluations on disk: append-only, resumable, verified, one file a rank (layer 3; imports nothing above layer 0)."""
+"""Evaluations on disk: append-only, resumable, verified, one file a rank."""
 
 from vrpo_theory.sampling.store.recorded import Recorded
 from vrpo_theory.sampling.store.samples import SampleStore

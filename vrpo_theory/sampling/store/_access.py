@@ -1,4 +1,4 @@
-"""How SQLite reaches a file on the file system that it is on (layer 3).
+"""How SQLite reaches a file on the file system that it is on.
 
 With byte-range locks and shared memory, by a write-ahead log: readers and the writer do not wait for each other.
 Without shared memory (network file systems), by a rollback journal. Without byte-range locks, by a rollback journal

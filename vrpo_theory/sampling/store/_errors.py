@@ -1,4 +1,4 @@
-"""What SQLite and the system say about a file, in the project's words (layer 3).
+"""What SQLite and the system say about a file, in the project's words.
 
 "Damaged" is said of what was seen: SQLite found the file malformed or no database, its tables are not ours, or a
 checksum fails. "In use" is said when somebody holds a lock. All else is passed on in the words of whoever said it.

@@ -1,4 +1,4 @@
-"""One SQLite file of evaluations: created whole, written by one process, read by any (layer 3)."""
+"""One SQLite file of evaluations: created whole, written by one process, read by any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer a file on every file system: the system's lock, or claims where it grants none (layer 3).
+"""One writer a file on every file system: the system's lock, or claims where it grants none.
 
 Whoever uses a file leaves a claim beside it: a small file under a name of its own, made first; then the holder looks
 at the others' claims and withdraws if any is in its way. Of two that come together at least one sees the other, so

@@ -1,4 +1,4 @@
-"""What a store's numbers depend on, and whether two runs agree on it (layer 3)."""
+"""What a store's numbers depend on, and whether two runs agree on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation as a row: its key, its value, and a checksum of both (layer 3)."""
+"""An evaluation as a row: its key, its value, and a checksum of both."""
 
 from __future__ import annotations
 

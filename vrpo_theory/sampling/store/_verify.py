@@ -1,4 +1,4 @@
-"""Whether files are as they were written, agree with each other, and belong to this run (layer 3)."""
+"""Whether files are as they were written, agree with each other, and belong to this run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model whose evaluations are kept (layer 3)."""
+"""A model whose evaluations are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sample store: every evaluation that was ever made, once, on disk (layer 3)."""
+"""The sample store: every evaluation that was ever made, once, on disk."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The toy language's pair of models, from random weights to the packaged files (layer 4)."""
+"""The toy language's pair of models, from random weights to the packaged files."""

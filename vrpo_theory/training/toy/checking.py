@@ -1,4 +1,4 @@
-"""Whether a second training gives the packaged models again (layer 4)."""
+"""Whether a second training gives the packaged models again."""
 
 from __future__ import annotations
 

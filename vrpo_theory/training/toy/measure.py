@@ -1,4 +1,4 @@
-"""What the toy's models are like: how often they are right, and exactly how their ELBO estimates vary (layer 4)."""
+"""What the toy's models are like: how often they are right, and exactly how their ELBO estimates vary."""
 
 from __future__ import annotations
 

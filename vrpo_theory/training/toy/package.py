@@ -1,4 +1,4 @@
-"""Making the toy's files: both stages, the held-out pairs and the card (layer 4)."""
+"""Making the toy's files: both stages, the held-out pairs and the card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every choice that makes the toy models, and the two stages that it describes (layer 4)."""
+"""Every choice that makes the toy models, and the two stages that it describes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing VRPO's rate and steps for the toy, on the validation split (layer 4)."""
+"""Choosing VRPO's rate and steps for the toy, on the validation split."""
 
 from __future__ import annotations
 
