@@ -131,7 +131,10 @@ MALFORMED = {
     "prompt ends with the system": (chat({"role": "system", "content": "Be brief."}), "end with a user message"),
     "no answer": (chat(USER, chosen=[]), "chosen is an empty list"),
     "prompt without an answer": (chat(USER, chosen=[USER]), "got nothing"),
-    "another prompt": (chat(USER, chosen=[{**USER, "content": "Who?"}, ANSWER]), "prompt and chosen differ at message 0"),
+    "another prompt": (
+        chat(USER, chosen=[{**USER, "content": "Who?"}, ANSWER]),
+        "prompt and chosen differ at message 0",
+    ),
     "answer by the user": (chat(USER, chosen=[USER, USER]), "got user"),
     "two answers": (chat(USER, chosen=[ANSWER, ANSWER]), "got assistant, assistant"),
 }
