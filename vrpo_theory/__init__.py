@@ -6,8 +6,8 @@ neighbours; the families of layer 1 know nothing of each other, nor do the engin
 0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
    ``_registry``: words, streams, arithmetic, errors of numbers, JSON.
 1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
-2. ``elbo`` (the one formula), ``preference`` (score, loss, gradient), ``functionals`` (plug-in, jackknife,
-   leave-one-out), ``batching``, ``convolution``, ``parameters``.
+2. ``schemes`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss, gradient),
+   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``convolution``, ``parameters``.
 3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
 4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``, ``tables``.
 5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``,
@@ -36,6 +36,7 @@ _HOMES = {
     "vrpo_theory.reproduce": ("EXHIBITS",),
     "vrpo_theory.sampling": ("draw_pools", "estimate_scores", "gradient_variance", "replicate"),
     "vrpo_theory.sampling.store": ("Recorded", "SampleStore"),
+    "vrpo_theory.schemes": ("Scheme",),
     "vrpo_theory.scoring": ("score_pairs",),
     "vrpo_theory.statements": ("STATEMENTS",),
     "vrpo_theory.types": (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,14 @@ def leaves(package: str) -> list[str]:
     """Names of a package's member modules: every module in its folder but ``base`` and private ones."""
     path = importlib.import_module(package).__path__
     return sorted(m.name for m in pkgutil.iter_modules(path) if m.name != "base" and not m.name.startswith("_"))
+
+
+def expression(text: str) -> ast.expr | None:
+    """The syntax of an expression; None for text that is none."""
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 class Modules:
@@ -114,19 +123,38 @@ class Registry(Generic[T]):
         ValueError
             If the text is no call of a member with literal arguments, or the member refuses them.
         """
+        return self._made(expression(spec), spec)
+
+    def _made(self, call: ast.expr | None, spec: str) -> Any:
+        """A member from a name, or a call of it with named options."""
+        name, given = (call.func, call.keywords) if isinstance(call, ast.Call) else (call, [])
+        if not isinstance(name, ast.Name) or (isinstance(call, ast.Call) and call.args):
+            raise ValueError(f"{self.kind} {spec!r}: expected NAME or NAME(option=value, ...)")
+        kind = self._kind(name.id)
+        options = {str(k.arg): self._value(k.value) for k in given}
         try:
-            call = ast.parse(spec, mode="eval").body
-            name, given = (call.func, call.keywords) if isinstance(call, ast.Call) else (call, [])
-            positional = isinstance(call, ast.Call) and call.args
-            if not isinstance(name, ast.Name) or positional:
-                raise ValueError(f"expected NAME or NAME(option=value, ...), got {spec!r}")
-            options = {str(k.arg): ast.literal_eval(k.value) for k in given}
-            kind: Any = self[name.id]
             return kind(**options)
+        except TypeError:  # an option that is unknown, missing or of another type
+            options = {p.name: p.default for p in inspect.signature(kind).parameters.values()}
+            shown = (f"{key}={'...' if value is inspect.Parameter.empty else value}" for key, value in options.items())
+            form = f"{name.id}({', '.join(shown)})"
+            raise ValueError(f"{self.kind} {spec!r} is not of the form {form}") from None
+
+    def _kind(self, name: str) -> Any:
+        """The class of a name, or of that class's own name, which is what stands in the text of a member of members."""
+        try:
+            return {getattr(member, "__name__", ""): member for member in self.members()}.get(name) or self[name]
         except KeyError as error:
             raise ValueError(str(error.args[0])) from None
-        except (SyntaxError, TypeError) as error:
-            raise ValueError(f"{self.kind} {spec!r}: {error}; write NAME or NAME(option=value, ...)") from None
+
+    def _value(self, node: ast.expr) -> Any:
+        """A literal, or another member: ``balanced(levels=PowerStrata(power=1.5))``."""
+        if isinstance(node, ast.Call):
+            return self._made(node, ast.unparse(node))
+        try:
+            return ast.literal_eval(node)
+        except ValueError:
+            raise ValueError(f"{self.kind}: expected a number or a text, got {ast.unparse(node)!r}") from None
 
     def _discover(self) -> None:
         if not self._discovered:

@@ -83,6 +83,11 @@ class Coupling:
     shared: bool = True
     levels_shared: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("shared", "levels_shared"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+
     @property
     def groups(self) -> tuple[tuple[Contrast, ...], ...]:
         """The independent parts of the margin; contrasts of one part share their timesteps."""

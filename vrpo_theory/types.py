@@ -114,6 +114,13 @@ class Case:
         return self.policy if role == "policy" else self.reference
 
 
+def as_count(name: str, value: Any) -> int:
+    """A number of things, one or more; ValueError, which names them, for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    return int(value)
+
+
 @dataclass(frozen=True)
 class Budget:
     """n_t timesteps with n_yt masks each; n = n_t n_yt forward passes (2505.19223v2, Eq. 6)."""
@@ -123,10 +130,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("n_t", "n_yt"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, as_count(name, getattr(self, name)))
 
     @property
     def n(self) -> int:

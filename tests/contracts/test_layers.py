@@ -13,7 +13,7 @@ ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
     {"types", "randomness", "numerics", "rounding", "uncertainty", "documents", "errors", "files", "_registry"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
-    {"batching", "convolution", "elbo", "functionals", "parameters", "preference"},
+    {"batching", "convolution", "elbo", "functionals", "parameters", "preference", "schemes"},
     {"exact", "sampling"},
     {"auditing", "planning", "plotting", "sharpness", "tables", "training"},
     {"reproduce", "scoring", "recording", "inputs", "options", "console", "cli", "__main__"},

@@ -1,0 +1,247 @@
+"""How a score is sampled, in one word: design, weights, budget, sharing and independent groups."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from vrpo_theory._registry import Registry, expression
+from vrpo_theory.couplings import Contrast, Coupling, Draw
+from vrpo_theory.designs.base import DESIGNS, Design
+from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.randomness import Address
+from vrpo_theory.types import Budget, PreferencePair, Side, as_count
+from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
+from vrpo_theory.weightings.plain import PLAIN
+
+KEYS = ("design", "weighting", "n_t", "n_yt", "shared", "levels_shared", "groups", "rejected")
+MEMBERS = ("design", "weighting", "rejected")
+"""Keys of designs and weights, which are written as calls."""
+EXAMPLE = "power_strata(power=2.0), two_way(), n_t=8, n_yt=1, groups=2"
+FORM = f"write DESIGN, WEIGHTING, n_t=..., n_yt=..., shared=..., groups=..., for example {EXAMPLE!r}"
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a score is sampled; VRPO's choice where nothing is said.
+
+    >>> scheme = Scheme.parse("power_strata(power=2.0), two_way(), n_t=8, groups=2")
+    >>> str(scheme)
+    'power_strata(power=2.0), two_way(rho=1.0, slope=True), n_t=8, n_yt=1, groups=2'
+    >>> Scheme.from_document(scheme.document()) == scheme
+    True
+
+    Parameters
+    ----------
+    design : Design
+        Draws the masks of each response.
+    weighting : Weighting
+        Weighs their tokens.
+    budget : Budget
+        Timesteps, and masks at each, of one group.
+    coupling : Coupling
+        What policy and reference, chosen and rejected share.
+    groups : int
+        Independent estimates, each of the whole budget, whose mean is taken.
+    rejected : Design, optional
+        The rejected response's own design, where designs are fitted to responses; None: the chosen one's.
+
+    Raises
+    ------
+    ValueError
+        If the weights are biased under a design, a design cannot spend the budget, there is no group, or responses
+        that share timesteps have two designs.
+    """
+
+    design: Design = field(default_factory=IidCount)
+    weighting: Weighting = PLAIN
+    budget: Budget = field(default_factory=Budget)
+    coupling: Coupling = field(default_factory=Coupling)
+    groups: int = 1
+    rejected: Design | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("weighting", Weighting), ("budget", Budget), ("coupling", Coupling)):
+            _require_kind(name, getattr(self, name), kind)
+        for design in self.designs:
+            _require_kind("design", design, Design)
+            self.weighting.check(design)
+            design.admit(self.budget)
+        object.__setattr__(self, "groups", as_count("groups", self.groups))
+        if self.rejected == self.design:
+            object.__setattr__(self, "rejected", None)
+        if self.coupling.levels_shared and self.rejected is not None:
+            raise ValueError("chosen and rejected share timesteps, so they need one design: got one for each")
+
+    @property
+    def designs(self) -> tuple[Design, ...]:
+        """The different designs: one, or the chosen and the rejected response's."""
+        return (self.design,) if self.rejected is None else (self.design, self.rejected)
+
+    def design_of(self, side: Side) -> Design:
+        """The design of one response."""
+        return self.designs[-1] if side == "rejected" else self.design
+
+    @property
+    def iid(self) -> bool:
+        """Whether timesteps are replicates of one another, so that they give standard errors."""
+        return self.weighting.separable and all(design.iid_timesteps for design in self.designs)
+
+    @property
+    def passes(self) -> int:
+        """Forward passes per response and model."""
+        return self.budget.n * self.groups
+
+    @property
+    def vrpo_budget(self) -> Budget:
+        """All timesteps, for what holds under VRPO's design and weights alone: groups are more timesteps there.
+
+        Raises
+        ------
+        ValueError
+            Under other designs or weights.
+        """
+        if self.designs != (VRPO.design,) or self.weighting != VRPO.weighting:
+            raise ValueError(
+                f"this holds for iid_count() and plain() weights, got {self}: sample, or change the scheme"
+            )
+        return Budget(self.budget.n_t * self.groups, self.budget.n_yt)
+
+    def draw(self, pair: PreferencePair, *, seed: int, repeat: int = 0, group: int = 0) -> tuple[Draw, ...]:
+        """Draw the masks of one group's every contrast."""
+        both = b"".join(sorted((pair.chosen.key, pair.rejected.key))) if self.coupling.levels_shared else None
+
+        def drawn(contrast: Contrast) -> Draw:
+            design, response = self.design_of(contrast.side), pair.side(contrast.side)
+            role = None if self.coupling.shared else contrast.roles[0]  # named only where the roles' masks differ
+            n_t, n_yt = self.budget.n_t, self.budget.n_yt
+            address = Address(seed, design.address, n_t, n_yt, response.key, repeat, group, role, both)
+            return Draw(contrast, response, design.draw(address.uniforms(), response.length, self.budget), group)
+
+        return tuple(map(drawn, self.coupling.contrasts))
+
+    def draws(self, pair: PreferencePair, *, seed: int, repeat: int = 0) -> tuple[Draw, ...]:
+        """Masks of all groups, one group after the other."""
+        groups = range(self.groups)
+        return tuple(draw for group in groups for draw in self.draw(pair, seed=seed, repeat=repeat, group=group))
+
+    def document(self) -> dict[str, Any]:
+        """JSON form, read back by `from_document`; design and weights are written as calls."""
+        own = {} if self.rejected is None else {"rejected": self.rejected.address}
+        return {
+            "design": self.design.address,
+            "weighting": self.weighting.spec,
+            "n_t": self.budget.n_t,
+            "n_yt": self.budget.n_yt,
+            "shared": self.coupling.shared,
+            "levels_shared": self.coupling.levels_shared,
+            "groups": self.groups,
+            **own,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """From the JSON form, or that of a plan that holds it as "run"; what is left out is VRPO's choice.
+
+        Raises
+        ------
+        ValueError
+            For a key or value that does not belong there; or as the class.
+        """
+        document = document.get("run", document)
+        unknown = set(document) - set(KEYS)
+        if unknown:
+            raise ValueError(f"a scheme has no {', '.join(sorted(map(repr, unknown)))}; it has: {', '.join(KEYS)}")
+        told = {**VRPO.document(), "rejected": None, **document}
+        rejected = told["rejected"]
+        return cls(
+            _member(DESIGNS, told["design"]),
+            _member(WEIGHTINGS, told["weighting"]),
+            Budget(told["n_t"], told["n_yt"]),
+            Coupling(told["shared"], told["levels_shared"]),
+            told["groups"],
+            None if rejected is None else _member(DESIGNS, rejected),
+        )
+
+    @property
+    def text(self) -> str:
+        """Text form, read back by `parse`; what is VRPO's choice is left out, but for design, weights and budget."""
+        told, usual = self.document(), VRPO.document()
+        shown = {key: value for key, value in told.items() if key in ("n_t", "n_yt") or value != usual.get(key)}
+        options = [f"{key}={value}" for key, value in shown.items() if key not in ("design", "weighting")]
+        return ", ".join([self.design.address, self.weighting.spec, *options])
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From the text form: design and weights in this order, then options by name, as in `EXAMPLE`.
+
+        Raises
+        ------
+        ValueError
+            For text that is not of this form; or as `from_document`.
+        """
+        call = _call(text)
+        given = [*zip(MEMBERS, call.args, strict=False), *((k.arg, k.value) for k in call.keywords)]
+        document = {str(name): _value(name, node) for name, node in given}
+        if len(document) < len(call.args) + len(call.keywords) or len(call.args) > 2:
+            raise ValueError(f"scheme {text!r}: two members at most, then each option once; {FORM}")
+        return cls.from_document(document)
+
+
+def read_scheme(source: str) -> Scheme:
+    """A scheme from its text, or from a file with its text or JSON; what ``vrpo plan --json`` wrote is such a file.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    there = os.path.exists(source)
+    try:
+        content = Path(source).read_text(encoding="utf-8").strip() if there else source
+        return Scheme.from_document(json.loads(content)) if content.startswith("{") else Scheme.parse(content)
+    except (OSError, ValueError) as error:
+        known = source if there else f"{source!r} is no file, and no scheme"
+        raise InputError(f"{known}: {one_line(error)}") from None
+
+
+def _require_kind(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} must be a {kind.__name__}, got {value!r}: Scheme.parse reads {EXAMPLE!r}")
+
+
+def _member(family: Registry[Any], spec: object) -> Any:
+    if not isinstance(spec, str):
+        raise ValueError(f"{family.kind} must be written as a call, such as 'power_strata(power=2.0)', got {spec!r}")
+    return family.build(spec)
+
+
+def _call(text: str) -> ast.Call:
+    """The text as the arguments of a call."""
+    call = expression(f"scheme({text})")
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or "*" in text:
+        raise ValueError(f"{text!r} is not of the form: {FORM}")
+    return call
+
+
+def _value(name: str | None, node: ast.expr) -> Any:
+    """Of an option: a member's call as text, anything else as a literal."""
+    if name in MEMBERS:
+        return ast.unparse(node)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, True or False, got {ast.unparse(node)}") from None
+
+
+VRPO = Scheme()
+"""The paper's recommendation: iid counts, plain weights, n_t = 8, n_yt = 1, masks shared by policy and reference."""
