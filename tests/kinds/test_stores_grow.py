@@ -145,6 +145,19 @@ class Tagged(Context):
     temperature: float = 1.0
 
 
+OTHER = {"seed": 1, "beta": 0.3, "method": "mc", "limit": 1, "batch_tokens": 7, "device": "cuda", "dtype": "bfloat16",
+         "gradient": "full", "protocol": "both", "pool": (5, 3), "repeats": 9, "scale": "real"}  # fmt: skip
+"""Another value of every option of an exhibit."""
+
+
+@pytest.mark.parametrize("option", OTHER)
+def test_every_option_is_an_input(option):
+    assert OTHER.keys() | {"cases", "progress"} == {field.name for field in fields(Context)}
+    one, other = (_provenance.provenance(Context(**values), {}) for values in ({}, {option: OTHER[option]}))
+    assert other["options"][option] == OTHER[option]
+    assert one["inputs"] != other["inputs"]
+
+
 def test_an_option_that_nobody_listed_is_an_input():
     names = {field.name for field in fields(Context)} - set(_provenance.HARMLESS)
     assert set(_provenance.provenance(Context(), {})["options"]) == names

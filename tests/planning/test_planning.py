@@ -24,7 +24,7 @@ from vrpo_theory.planning import (
 from vrpo_theory.planning.fit import fit_profile
 from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, SIZE
 from vrpo_theory.statements import lemma5
-from vrpo_theory.types import SIDES
+from vrpo_theory.types import SIDES, Estimate
 from vrpo_theory.weightings.plain import PLAIN
 
 BETA = 0.2
@@ -78,6 +78,22 @@ def test_two_way_weights_are_recommended_where_the_pilot_shows_their_gain():
     found = plan(cases, pilot=128, budget=8, batch_tokens=2**18)
     assert found.recommended.candidate.weighting.name == "two_way"
     assert found.recommended.variance.value < 0.6 * found.vrpo.variance.value
+
+
+@pytest.mark.parametrize(
+    ("gain", "trusted"),
+    [(Estimate(0.5, 0.02), True), (Estimate(0.9, 0.2), False), (Estimate(0.5, 0.5), False),
+     (Estimate(0.5, None), False), (Estimate(1.2, 0.01), False)],
+    ids=["clear", "within two errors of 1", "wide", "no error", "clearly worse"],
+)  # fmt: skip
+def test_weights_are_vouched_for_only_by_an_interval_below_one(gain, trusted):
+    planner = Planner(run_pilot(MARKOV[0], 64), BETA, Cost())
+    planner.gains = dict.fromkeys(planner.gains, gain)
+    planner.measured = dict.fromkeys(planner.measured, gain.value)
+    joined = [c for c in candidates(16, Cost()) if c.weighting != PLAIN]
+    assert joined
+    assert [planner.vouched(c) for c in joined] == [trusted] * len(joined)
+    assert (planner.recommend(16).weighting != PLAIN) == trusted
 
 
 def test_predictions_are_near_the_truth_and_say_how_near():

@@ -35,6 +35,16 @@ def test_bias_bound_is_the_log_of_a_ratio_of_hyperbolic_cosines(mean, variance):
     assert loss.uniform_bias_bound(variance) <= loss.simple_bias_bound(variance) * (1 + 1e-12)
 
 
+@pytest.mark.parametrize(("mean", "variance"), list(product((0.0, 1.0, -3.0), (0.01, 1.0, 25.0))))
+def test_bias_of_two_mirrored_atoms_attains_the_bound(mean, variance):
+    """-log sigmoid(x) = log(2 cosh(x/2)) - x/2, and the atoms are at +-sqrt(mu^2 + V): both sides in closed form."""
+    root = math.sqrt(mean**2 + variance)
+    law = _laws.two_point(-root, root, (1 - mean / root) / 2)
+    closed = math.log(math.cosh(root / 2) / math.cosh(mean / 2))
+    assert loss.bias(law) == pytest.approx(closed, rel=1e-9)
+    assert float(loss.bias_bound(mean, variance)) == pytest.approx(closed, rel=1e-9)
+
+
 def test_bias_is_of_order_v_and_not_of_its_root():
     for mean in (0.0, 1.5):
         found = [loss.bias(_laws.gaussian(mean, v)) for v in (1e-2, 1e-4)]

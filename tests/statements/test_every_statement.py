@@ -119,7 +119,7 @@ def test_a_sharp_form_is_named_and_at_least_as_strong(statement):
     assert sharp.form == "sharp"
     comparable = statement.relation == sharp.relation == "<=" and statement.domain == sharp.domain
     if not comparable or statement.verdict in UNTRUSTED:
-        return
+        pytest.skip("not two bounds of one side on the same laws")
     for seed in range(50):
         x = statement.instance(np.random.default_rng(seed))
         (lhs, rhs), (sharp_lhs, sharp_rhs) = statement.sides(x), sharp.sides(x)
@@ -136,7 +136,7 @@ def test_fails_when_an_assumption_is_dropped(statement):
     """For an equality this is the failing perturbation; for a statement that is not true, its counter-example."""
     if statement.violated_by is None:
         assert statement.name in UNCONDITIONAL
-        return
+        pytest.skip("a fact about the function alone")
     assert not statement.holds(statement.violated_by())
 
 
