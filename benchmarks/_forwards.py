@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vrpo_theory.batching import BATCH_TOKENS, Request, batches, collate, select
+from vrpo_theory.batching import BATCH_TOKENS, batches, collate, select
 from vrpo_theory.models.llada import LLaDA
+from vrpo_theory.types import Request
 
 
 class Forwards:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.types import Response
+from vrpo_theory.types import Model, Request, Response
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 2**12
 """Tokens a forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
 
-Request = tuple[Response, NDArray[np.bool_]]
-"""A response and the (n, L) masks to evaluate it under."""
 Piece = tuple[int, NDArray[np.int64]]
 """Part of a request: its index, and the indices of some of its masks."""
 
@@ -46,7 +44,7 @@ def select(requests: Sequence[Request], pieces: Sequence[Piece]) -> list[Request
     return [(requests[r][0], requests[r][1][rows]) for r, rows in pieces]
 
 
-def collate(requests: Sequence[Request], model: Any, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def collate(requests: Sequence[Request], model: Model, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; a row a mask."""
     import torch
 
@@ -59,7 +57,21 @@ def collate(requests: Sequence[Request], model: Any, pad: int = 0) -> tuple[Tens
         answer[part, columns] = True
         masked[part, columns] = mask
         attention[part, : columns.stop] = True
-    return tuple(torch.from_numpy(x).to(model.device) for x in (tokens, answer, masked, attention))  # type: ignore[return-value]
+    on_device = [torch.from_numpy(x).to(model.device) for x in (tokens, answer, masked, attention)]
+    return on_device[0], on_device[1], on_device[2], on_device[3]
+
+
+def weighted_sum(model: Model, requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
+    """Sum over masks and tokens of weight times log-probability, in float64 and differentiable.
+
+    Parameters
+    ----------
+    weights : (n, L) float per request
+    """
+    import torch
+
+    log_prob = model.log_prob(*collate(requests, model))
+    return (log_prob.double() * torch.from_numpy(spread(requests, weights)).to(log_prob.device)).sum()
 
 
 def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -84,13 +96,14 @@ def parts(requests: Sequence[Request]) -> Iterator[slice]:
         start += len(mask)
 
 
-def forward(batch: Sequence[Request], model: Any) -> NDArray[np.float64]:
+def forward(batch: Sequence[Request], model: Model) -> NDArray[np.float64]:
     """Log-probabilities (B, T) of a batch, by halves where the whole does not fit the device's memory."""
     import torch
 
     try:
         with torch.no_grad():
-            return model.log_prob(*collate(batch, model)).double().cpu().numpy()
+            log_prob: NDArray[np.float64] = model.log_prob(*collate(batch, model)).double().cpu().numpy()
+            return log_prob
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
     halves = _halves(batch)

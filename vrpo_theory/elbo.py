@@ -6,48 +6,21 @@ The only place where masks meet a model; numbers leave as float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.batching import BATCH_TOKENS, Request, answer_columns, batches, forward, parts, select
+from vrpo_theory.batching import BATCH_TOKENS, answer_columns, batches, forward, parts, select
 from vrpo_theory.numerics import total
-from vrpo_theory.types import Masks, Response
+from vrpo_theory.types import LookUp, Masks, Model, Predictor, Recorder, Request
 from vrpo_theory.weightings.base import Weighting
 
 Progress = Callable[[int], object]
 """Called with the number of masks just evaluated, or recalled."""
 
 
-@runtime_checkable
-class LookUp(Protocol):
-    """Anything that already holds the answers (an enumerated table, a store) and stands in a model's place."""
-
-    def look_up(self, response: Response, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Log-probabilities (n, L) in nats, 0 at visible tokens."""
-        ...
-
-
-@runtime_checkable
-class Recorder(Protocol):
-    """A model that remembers: what it recalls is not evaluated, and what is evaluated it keeps, batch by batch."""
-
-    def recall(self, response: Response, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Log-probabilities (n, L) in nats, and whether each row is known (n,); a mask of no tokens always is."""
-        ...
-
-    def evaluator(self, missing: int) -> Any:
-        """The model that evaluates the missing masks; an error if there is none."""
-        ...
-
-    def record(self, batch: Sequence[Request], values: Sequence[NDArray[np.float64]]) -> None:
-        """Keep a batch, whole or not at all."""
-        ...
-
-
 def terms(
-    requests: Sequence[Request], model: Any, *, batch_tokens: int = BATCH_TOKENS, progress: Progress | None = None
+    requests: Sequence[Request], model: Predictor, *, batch_tokens: int = BATCH_TOKENS, progress: Progress | None = None
 ) -> list[NDArray[np.float64]]:
     """Token terms log p(y_i | y, S_k masked) of every request under one model; see `sweep`."""
     return sweep(requests, [model], batch_tokens=batch_tokens, progress=progress)[0]
@@ -55,7 +28,7 @@ def terms(
 
 def sweep(
     requests: Sequence[Request],
-    models: Sequence[Any],
+    models: Sequence[Predictor],
     *,
     batch_tokens: int = BATCH_TOKENS,
     progress: Progress | None = None,
@@ -105,7 +78,7 @@ def estimate(masks: Masks, log_prob: NDArray[np.float64], weighting: Weighting) 
 
 
 def _answered(
-    requests: Sequence[Request], model: Any, batch_tokens: int, progress: Progress | None
+    requests: Sequence[Request], model: Predictor, batch_tokens: int, progress: Progress | None
 ) -> list[NDArray[np.float64]]:
     """The answers that need no part in the common stream; zeros to be filled in for a model."""
     if isinstance(model, Recorder):
@@ -150,7 +123,7 @@ def _missing(requests: Sequence[Request], known: Sequence[NDArray[np.bool_]]) ->
     return out
 
 
-def _evaluate(batch: Sequence[Request], model: Any) -> list[NDArray[np.float64]]:
+def _evaluate(batch: Sequence[Request], model: Model) -> list[NDArray[np.float64]]:
     """Token terms (n, L) of every request of a batch."""
     values = forward(batch, model)
     out = [values[part, answer_columns(r)] for (r, _), part in zip(batch, parts(batch), strict=True)]

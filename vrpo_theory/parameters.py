@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, cast
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.types import Predictor, Trainable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
-def select_parameters(model: Any, parameters: str) -> list[Any]:
+class HasProxy(Protocol):
+    """A model that knows the paper's proxy for the full gradient (2505.19223v2, D.5)."""
+
+    def proxy_parameters(self) -> list[nn.Parameter]:
+        """The up-projection of the first block."""
+        ...
+
+
+def trainable(model: Predictor) -> Trainable:
+    """The model itself, whose parameters can be differentiated in.
+
+    Raises
+    ------
+    InputError
+        If a table or a store without its model stands in the model's place.
+    """
+    if not hasattr(model, "parameters"):
+        raise InputError("gradients need the model itself, a sample store holds none: give --policy DIR")
+    return cast(Trainable, model)
+
+
+def select_parameters(model: Predictor, parameters: str) -> list[nn.Parameter]:
     """The parameters whose gradient is studied.
 
     Parameters
@@ -22,19 +47,18 @@ def select_parameters(model: Any, parameters: str) -> list[Any]:
     InputError
         If the model has no such parameters, or stands for a store that holds none.
     """
-    if not hasattr(model, "parameters"):
-        raise InputError("gradients need the model itself, a sample store holds none: give --policy DIR")
+    full = trainable(model).parameters()
     if parameters == "full":
-        return list(model.parameters())
+        return list(full)
     if parameters == "up-proj" and hasattr(model, "proxy_parameters"):
-        return list(model.proxy_parameters())
+        return list(cast(HasProxy, model).proxy_parameters())
     raise InputError(
         f"no gradient {parameters!r} for {type(model).__name__}: use 'full', or 'up-proj' with a transformer"
     )
 
 
 @contextmanager
-def differentiating(model: Any, chosen: Sequence[Any]) -> Iterator[None]:
+def differentiating(model: Trainable, chosen: Sequence[nn.Parameter]) -> Iterator[None]:
     """Differentiate in the chosen parameters alone, and leave the model's flags and gradients as they were."""
     before = [(p, p.requires_grad, p.grad) for p in model.parameters()]
     keep = {id(p) for p in chosen}

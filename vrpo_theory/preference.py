@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from vrpo_theory import batching, elbo, functionals
 from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import log_sigmoid, sigmoid, total
-from vrpo_theory.types import ROLES, Case, Role
+from vrpo_theory.parameters import trainable
+from vrpo_theory.types import ROLES, Case, Predictor, Request, Role
 from vrpo_theory.weightings.base import Weighting
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 BETA = 0.2
 
@@ -55,29 +53,42 @@ def contributions(
     """
     out = [[np.zeros((len(d.masks.mask), 2)) for d in row] for row in draws]
     weights = [[weighting.weights(d.masks) for d in row] for row in draws]
-    for columns, models, jobs in _streams(cases, draws):
-        requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in jobs]
-        swept = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
-        for column, values in zip(columns, swept, strict=True):
-            for (i, j), value in zip(jobs, values, strict=True):
+    for stream in _streams(cases, draws):
+        requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in stream.jobs]
+        swept = elbo.sweep(requests, stream.models, batch_tokens=batch_tokens, progress=progress)
+        for column, values in zip(stream.columns, swept, strict=True):
+            for (i, j), value in zip(stream.jobs, values, strict=True):
                 out[i][j][:, column] = (weights[i][j] * value).sum(1)
     return out
 
 
-def _streams(
-    cases: Sequence[Case], draws: Sequence[Sequence[Draw]]
-) -> list[tuple[tuple[int, ...], list[Any], list[tuple[int, int]]]]:
-    """Contrasts that the same models are evaluated on: the models' columns, the models, and (case, contrast) indices.
+@dataclass(frozen=True)
+class _Stream:
+    """Contrasts that the same models are evaluated on.
 
-    Where masks are shared, policy and reference so see every mask in one sweep.
+    Parameters
+    ----------
+    columns : tuple of int
+        Place of each model among `ROLES`.
+    models : list of Predictor
+    jobs : list of (int, int)
+        Case and contrast.
     """
-    found: dict[tuple[tuple[int, int], ...], tuple[tuple[int, ...], list[Any], list[tuple[int, int]]]] = {}
+
+    columns: tuple[int, ...]
+    models: list[Predictor]
+    jobs: list[tuple[int, int]]
+
+
+def _streams(cases: Sequence[Case], draws: Sequence[Sequence[Draw]]) -> list[_Stream]:
+    """A stream for each set of models: where masks are shared, policy and reference see every mask in one sweep."""
+    found: dict[tuple[tuple[int, int], ...], _Stream] = {}
     for i, row in enumerate(draws):
         for j, draw in enumerate(row):
             columns = tuple(ROLES.index(role) for role in draw.contrast.roles)
             models = [cases[i].model(role) for role in draw.contrast.roles]
             key = tuple((column, id(model)) for column, model in zip(columns, models, strict=True))
-            found.setdefault(key, (columns, models, []))[2].append((i, j))
+            found.setdefault(key, _Stream(columns, models, [])).jobs.append((i, j))
     return list(found.values())
 
 
@@ -140,6 +151,7 @@ def backward(
     ValueError
         If an estimator leaves blocks out and there is only one.
     """
+    policy = trainable(case.policy)
     ids = _block_ids(draws, weighting)
     if score is None or estimator != "plug-in":
         addends = contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0]
@@ -151,7 +163,7 @@ def backward(
     requests, weights = _weighted(draws, weighting, "policy", [beta / _groups(draws) * slopes[i] for i in ids])
     for pieces in batching.batches(requests, batch_tokens):
         part = [weights[r][rows] for r, rows in pieces]
-        _weighted_sum(case.policy, batching.select(requests, pieces), part).backward()
+        batching.weighted_sum(policy, batching.select(requests, pieces), part).backward()
     return score
 
 
@@ -163,25 +175,16 @@ def _block_ids(draws: Sequence[Draw], weighting: Weighting) -> list[NDArray[np.i
     """Independent block of every mask, (n,) a draw, counted from 0."""
     groups = sorted({draw.group for draw in draws})
     per_group = 1 + max(int(draw.masks.block.max()) for draw in draws) if weighting.separable else 1
-    return [
-        groups.index(draw.group) * per_group + (draw.masks.block if weighting.separable else 0 * draw.masks.block)
-        for draw in draws
-    ]
+    within = [draw.masks.block if weighting.separable else np.zeros_like(draw.masks.block) for draw in draws]
+    return [groups.index(draw.group) * per_group + block for draw, block in zip(draws, within, strict=True)]
 
 
 def _weighted(
     draws: Sequence[Draw], weighting: Weighting, role: Role, slopes: Sequence[NDArray[np.float64]]
-) -> tuple[list[batching.Request], list[NDArray[np.float64]]]:
+) -> tuple[list[Request], list[NDArray[np.float64]]]:
     """What a model is evaluated on, and the weights of its token terms, given each mask's slope."""
     seen = [(draw, slope) for draw, slope in zip(draws, slopes, strict=True) if draw.contrast.coefficient(role)]
     requests = [(draw.response, draw.masks.mask) for draw, _ in seen]
     return requests, [
         draw.contrast.coefficient(role) * slope[:, None] * weighting.weights(draw.masks) for draw, slope in seen
     ]
-
-
-def _weighted_sum(model: Any, requests: Sequence[batching.Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
-    import torch
-
-    log_prob = model.log_prob(*batching.collate(requests, model))
-    return (log_prob.double() * torch.from_numpy(batching.spread(requests, weights)).to(log_prob.device)).sum()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from vrpo_theory.console import say
 from vrpo_theory.data import read_pairs
@@ -21,7 +21,7 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.inputs import Sources, read_cases
 from vrpo_theory.sampling.store import Recorded, SampleStore
-from vrpo_theory.types import Case, PreferencePair
+from vrpo_theory.types import Case, Model, PreferencePair
 
 PAIRS, RUNS = "pairs.jsonl", "runs.jsonl"
 DESCRIBED = ("vocabulary", "mask_token_id", "max_length")
@@ -70,7 +70,7 @@ def recorded(cases: Sequence[Case], folder: Path, fields: Mapping[str, Any], ran
         if rank == 0:
             _say_all(store.remarks)
             _enter(folder, cases, {name: value for name, value in fields.items() if name not in CONDITIONS})
-        kept = {key: Recorded(model, store) for key, model in models.items()}
+        kept = {key: Recorded(cast(Model, model), store) for key, model in models.items()}
         yield [replace(c, policy=kept[id(c.policy)], reference=kept[id(c.reference)]) for c in cases]
 
 

@@ -158,8 +158,8 @@ def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
     return {
         "id": tabulated.pair.id,
         "method": "exact",
-        "elbo": _sides(lambda role, side: tabulated.model(role)[tabulated.pair.side(side)].elbo),
-        "loglik": _sides(lambda role, side: tabulated.model(role)[tabulated.pair.side(side)].log_likelihood),
+        "elbo": _sides(lambda role, side: exact.table_of(tabulated, role, side).elbo),
+        "loglik": _sides(lambda role, side: exact.table_of(tabulated, role, side).log_likelihood),
         "margin": margin,
         "margin_stderr": None,
         "score": beta * margin + 0.0,  # not -0.0 at beta = 0

@@ -66,7 +66,7 @@ def test_no_module_imports_upwards():
 @pytest.mark.parametrize(
     ("path", "line"),
     [
-        ("types.py", "from vrpo_theory.designs.base import Design"),
+        ("types/masks.py", "from vrpo_theory.designs.base import Design"),
         ("elbo.py", "def f():\n    import vrpo_theory.exact"),
         ("designs/iid.py", "from vrpo_theory import weightings"),
         ("exact/moments.py", "from vrpo_theory.sampling import scores"),

@@ -1,7 +1,7 @@
 """Exact engines: every mask enumerated, so that nothing is estimated."""
 
 from vrpo_theory.exact.cases import cost, mask_count, profiles, tabulate, true_margin, within
-from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks
+from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks, table_of
 from vrpo_theory.exact.gaps import gap_profile
 from vrpo_theory.exact.gradients import GradientMoments, elbo_gradient_moments, score_gradient_moments
 from vrpo_theory.exact.grams import GRAM_LENGTH, GradientGram, gradient_grams
@@ -48,6 +48,7 @@ __all__ = [
     "ratio_moments",
     "score_gradient_moments",
     "score_law",
+    "table_of",
     "tabulate",
     "true_margin",
     "within",

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.exact.enumeration import table_of
 from vrpo_theory.types import Budget, Case, Side
 
 Array = NDArray[np.float64]
@@ -147,9 +148,8 @@ class Lattice:
 
 
 def _atoms(tabulated: Case, contrast: Contrast, factor: float) -> Atoms:
-    response = tabulated.pair.side(contrast.side)
-    tables = [(contrast.coefficient(role), tabulated.model(role)[response]) for role in contrast.roles]
+    tables = [(contrast.coefficient(role), table_of(tabulated, role, contrast.side)) for role in contrast.roles]
     counts = tables[0][1].counts[1:]
-    value = factor * response.length / counts * sum(c * table.sums[1:] for c, table in tables)
+    value = factor * tabulated.pair.side(contrast.side).length / counts * sum(c * table.sums[1:] for c, table in tables)
     low = float(value.min()) - 1.5 * STEP  # half a step to spare: the least place must not round to below 1
     return Atoms(contrast, (value - low) / STEP, low, counts)

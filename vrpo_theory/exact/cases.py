@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vrpo_theory import batching, elbo
-from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks
+from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of
 from vrpo_theory.exact.profiles import profile
 from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
 
@@ -58,9 +58,7 @@ def cost(cases: Sequence[Case]) -> str:
 
 def profiles(tabulated: Case) -> dict[Side, Profile]:
     """Exact profiles of both responses of a tabulated case."""
-    return {
-        s: profile(tabulated.policy[tabulated.pair.side(s)], tabulated.reference[tabulated.pair.side(s)]) for s in SIDES
-    }
+    return {side: profile(*(table_of(tabulated, role, side) for role in ROLES)) for side in SIDES}
 
 
 def true_margin(tabulated: Case) -> float:
@@ -70,5 +68,4 @@ def true_margin(tabulated: Case) -> float:
 
 
 def _gap(tabulated: Case, side: Side) -> float:
-    response = tabulated.pair.side(side)
-    return tabulated.policy[response].elbo - tabulated.reference[response].elbo
+    return table_of(tabulated, "policy", side).elbo - table_of(tabulated, "reference", side).elbo

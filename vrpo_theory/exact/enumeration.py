@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import total
-from vrpo_theory.types import Response
+from vrpo_theory.types import Case, Predictor, Response, Role, Side
 
 MAX_LENGTH = 20
 
@@ -87,7 +86,7 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class Tables:
-    """Tables of several responses under one model: answers in the model's place (`vrpo_theory.elbo.LookUp`)."""
+    """Tables of several responses under one model: answers in the model's place (`vrpo_theory.types.LookUp`)."""
 
     tables: Mapping[bytes, MaskTable]
 
@@ -99,9 +98,25 @@ class Tables:
         return self.tables[response.key]
 
 
+def table_of(tabulated: Case, role: Role, side: Side) -> MaskTable:
+    """The table of one response under one model.
+
+    Raises
+    ------
+    TypeError
+        If the case holds models, not tables.
+    """
+    tables = tabulated.model(role)
+    if not isinstance(tables, Tables):
+        raise TypeError(
+            f"the {role} of pair {tabulated.pair.id!r} is no table: call vrpo_theory.tabulate([case]) first"
+        )
+    return tables[tabulated.pair.side(side)]
+
+
 def enumerate_masks(
     responses: Sequence[Response],
-    models: Sequence[Any],
+    models: Sequence[Predictor],
     *,
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,14 @@ from vrpo_theory import batching, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact.cases import within
 from vrpo_theory.exact.enumeration import all_masks
-from vrpo_theory.parameters import differentiating, select_parameters
-from vrpo_theory.types import SIDES, Case, PreferencePair, Side
+from vrpo_theory.parameters import differentiating, select_parameters, trainable
+from vrpo_theory.types import SIDES, Case, PreferencePair, Request, Side, Trainable
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Array = NDArray[np.float64]
-Request = batching.Request
+Rows = NDArray[np.floating]
 
 GRAM_LENGTH = 10
 """Longest response: two of ten tokens have 2,046 masks, a Gram matrix of 33 MB."""
@@ -97,12 +100,13 @@ def gradient_grams(
     if not within(case, 2**GRAM_LENGTH):
         longest = max(case.pair.side(side).length for side in SIDES)
         raise InputError(f"gradients of every mask stop at {GRAM_LENGTH} tokens, got {longest}: use --method mc")
-    groups = [{id(p) for p in select_parameters(case.policy, name)} for name in parameters]
-    used = [p for p in case.policy.parameters() if any(id(p) in group for group in groups)]
+    policy = trainable(case.policy)
+    groups = [{id(p) for p in select_parameters(policy, name)} for name in parameters]
+    used = [p for p in policy.parameters() if any(id(p) in group for group in groups)]
     requests = [(r, mask[None]) for r in map(case.pair.side, SIDES) for mask in all_masks(r.length)[1:]]
     grams = np.zeros((len(groups), len(requests), len(requests)))
-    with differentiating(case.policy, used):
-        for a, b, products in _products(case.policy, used, requests, numbers, progress):
+    with differentiating(policy, used):
+        for a, b, products in _products(policy, used, requests, numbers, progress):
             for p, product in zip(used, products, strict=True):
                 for gram, group in zip(grams, groups, strict=True):
                     gram[a, b] += product * (id(p) in group)
@@ -113,7 +117,11 @@ def gradient_grams(
 
 
 def _products(
-    model: Any, used: Sequence[Any], requests: Sequence[Request], numbers: int, progress: elbo.Progress | None
+    model: Trainable,
+    used: Sequence[nn.Parameter],
+    requests: Sequence[Request],
+    numbers: int,
+    progress: elbo.Progress | None,
 ) -> Iterator[tuple[slice, slice, Iterator[Array]]]:
     """Every block of the lower triangle: its rows, its columns, and one matrix of inner products a parameter."""
     width = sum(p.numel() for p in used)
@@ -128,8 +136,8 @@ def _products(
 
 
 def _gradients(
-    model: Any, used: Sequence[Any], requests: Sequence[Request], progress: elbo.Progress | None = None
-) -> list[NDArray[Any]]:
+    model: Trainable, used: Sequence[nn.Parameter], requests: Sequence[Request], progress: elbo.Progress | None = None
+) -> list[Rows]:
     """Gradients of one mask a request, a matrix (masks, numbers) a parameter, in the model's precision."""
     import torch
 
@@ -145,5 +153,5 @@ def _gradients(
     return [out.float().numpy() if out.dtype == torch.bfloat16 else out.numpy() for out in kept]
 
 
-def _double(rows: NDArray[Any]) -> Array:
+def _double(rows: Rows) -> Array:
     return rows.astype(np.float64)

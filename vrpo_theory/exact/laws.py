@@ -16,6 +16,7 @@ from vrpo_theory.convolution import Slot, Terms, convolve
 from vrpo_theory.couplings import Contrast, Coupling, per_side
 from vrpo_theory.designs.base import Design
 from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.exact.enumeration import table_of
 from vrpo_theory.numerics import log_sigmoid, total
 from vrpo_theory.types import ROLES, Budget, Case, Side
 from vrpo_theory.weightings.base import Separable
@@ -137,10 +138,11 @@ def convolves(design: Design) -> bool:
 
 def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:
     """Masked sum of a contrast, the values over the masks of each count l = 0..L."""
-    response = tabulated.pair.side(contrast.side)
-    tables = [(c, tabulated.model(role)[response]) for role, c in zip(ROLES, contrast.coefficients, strict=True)]
-    sums, counts = sum(c * table.sums for c, table in tables), tables[0][1].counts
-    return [sums[counts == count] for count in range(response.length + 1)]
+    tables = [
+        (c, table_of(tabulated, role, contrast.side)) for role, c in zip(ROLES, contrast.coefficients, strict=True)
+    ]
+    sums, counts = np.sum([c * table.sums for c, table in tables], axis=0), tables[0][1].counts
+    return [sums[counts == count] for count in range(counts.max() + 1)]
 
 
 def _slots(

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import vrpo_theory
 from vrpo_theory.data.template import CLOCK
 from vrpo_theory.inputs import Sources
 from vrpo_theory.reproduce.base import Cases, Context
-from vrpo_theory.types import Case
+from vrpo_theory.types import Case, Model
 
 ROOT = Path(vrpo_theory.__file__).parent
 FAMILY = "vrpo_theory.models."
@@ -77,7 +77,7 @@ def record_fields(context: Context, sources: Sources, cases: Sequence[Case]) -> 
     """
     import torch
 
-    policy = cases[0].policy
+    policy = cast(Model, cases[0].policy)
     return {
         "code": evaluating_code([m for case in cases for m in (case.policy, case.reference)]),
         "versions": _versions(["torch", "transformers", *["peft"] * (sources.adapter is not None)]),

@@ -48,7 +48,9 @@ class Comparison:
 
 def compare(answer: Case, beta: float) -> Comparison:
     """Everything about one tabulated pair, exactly."""
-    tables_of = {(role, side): answer.model(role)[answer.pair.side(side)] for role in ROLES for side in SIDES}
+    from vrpo_theory.exact import table_of
+
+    tables_of = {(role, side): table_of(answer, role, side) for role in ROLES for side in SIDES}
     gaps = {key: table.log_likelihood - table.elbo for key, table in tables_of.items()}
     elbo = beta * total([SIGNS[key] * table.elbo for key, table in tables_of.items()])
     loglik = beta * total([SIGNS[key] * table.log_likelihood for key, table in tables_of.items()])

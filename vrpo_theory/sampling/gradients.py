@@ -12,7 +12,7 @@ from vrpo_theory import batching, preference
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import variance_from_squares
-from vrpo_theory.parameters import differentiating, select_parameters
+from vrpo_theory.parameters import differentiating, select_parameters, trainable
 from vrpo_theory.types import Budget, Case, Estimate, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -49,7 +49,7 @@ def gradient_variance(
     """
     chosen = select_parameters(case.policy, parameters)
     rows = []
-    with differentiating(case.policy, chosen):
+    with differentiating(trainable(case.policy), chosen):
         for repeat in range(repeats):
             draws = coupling.draw(case.pair, design, budget, seed=seed, repeat=repeat)
             known = None if scores is None else float(scores[repeat])

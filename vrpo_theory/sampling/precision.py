@@ -12,7 +12,7 @@ from vrpo_theory import batching, elbo
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import total
-from vrpo_theory.types import ROLES, Budget, Case
+from vrpo_theory.types import ROLES, Budget, Case, Request
 from vrpo_theory.weightings.plain import PLAIN
 
 REPEAT = -3
@@ -64,7 +64,7 @@ def precision_deviations(
     return found
 
 
-def _changes(model: Any, requests: Sequence[batching.Request], batch_tokens: int) -> list[Any]:
+def _changes(model: Any, requests: Sequence[Request], batch_tokens: int) -> list[Any]:
     """Token terms in the model's own precision less those in float32, (n, L) a request."""
     own = elbo.terms(requests, model, batch_tokens=batch_tokens)
     with model.widened():

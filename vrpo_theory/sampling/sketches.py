@@ -20,10 +20,10 @@ from vrpo_theory import batching, functionals
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import jackknife, sigmoid, total
-from vrpo_theory.parameters import differentiating, select_parameters
+from vrpo_theory.parameters import differentiating, select_parameters, trainable
 from vrpo_theory.randomness import Address
 from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
-from vrpo_theory.types import SIDES, Budget, Case, Estimate, Side
+from vrpo_theory.types import SIDES, Budget, Case, Estimate, Request, Side
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
@@ -181,7 +181,7 @@ def draw_gradient_pool(
     draws = SHARED.draw(case.pair, IidCount(), pool.budget, seed=seed, repeat=REPEAT)
     chosen = select_parameters(case.policy, parameters)
     out: dict[Side, Array] = {}
-    with differentiating(case.policy, chosen):
+    with differentiating(trainable(case.policy), chosen):
         for side, draw in zip(SIDES, draws, strict=True):
             n = kept.budget.n
             weights = pool.budget.n * PLAIN.weights(draw.masks)[:n]
@@ -193,9 +193,7 @@ def draw_gradient_pool(
     return GradientPool(kept, out)
 
 
-def _sketched(
-    model: Any, chosen: Sequence[Any], request: batching.Request, weights: Array, size: int, seed: int
-) -> Array:
+def _sketched(model: Any, chosen: Sequence[Any], request: Request, weights: Array, size: int, seed: int) -> Array:
     import torch
 
     log_prob = model.log_prob(*batching.collate([request], model))

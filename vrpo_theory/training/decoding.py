@@ -15,7 +15,7 @@ from torch import Tensor
 from vrpo_theory import batching
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.randomness import Address
-from vrpo_theory.types import Estimate, Response
+from vrpo_theory.types import Estimate, Request, Response
 
 Ids = tuple[int, ...]
 Canvas = tuple[Ids, int]
@@ -85,7 +85,7 @@ def _probabilities(model: LLaDA, tokens: Tensor, attention: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
-def _uniforms(requests: Sequence[batching.Request], seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _uniforms(requests: Sequence[Request], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Uniforms that order the places and choose the tokens, each (B, T), as `batching.collate` lays out tokens."""
     drawn = [Address(seed, "decode", r.length, 1, r.key).uniforms() for r, _ in requests]
     place = [u.level(1, r.length) for u, (r, _) in zip(drawn, requests, strict=True)]

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vrpo_theory import elbo, sampling
+from vrpo_theory import sampling
 from vrpo_theory.reproduce._ablation.study import Configuration, Measured
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.types import Case, Estimate
+from vrpo_theory.types import Case, Estimate, Recorder
 
 HALF = ("bfloat16", "float16")
 SAMPLE = 8
@@ -33,4 +33,4 @@ def dtype_rows(cases: Sequence[Case], base: Configuration, context: Context) -> 
 
 def _itself(model: Any) -> Any:
     """The model behind a record; None if the record is all there is."""
-    return getattr(model, "model", None) if isinstance(model, elbo.Recorder) else model
+    return getattr(model, "model", None) if isinstance(model, Recorder) else model

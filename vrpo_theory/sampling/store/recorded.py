@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.errors import InputError
-from vrpo_theory.sampling.store.samples import Request, SampleStore
-from vrpo_theory.types import Response
+from vrpo_theory.sampling.store.samples import SampleStore
+from vrpo_theory.types import Model, Request, Response
 
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """A model beside its record, in the model's place (`vrpo_theory.elbo.Recorder`).
+    """A model beside its record, in the model's place (`vrpo_theory.types.Recorder`).
 
     What the store knows is not evaluated; what is evaluated is recorded as soon as its batch is done, so that an
     interruption loses one batch at most. Resumed at equal ``batch_tokens``, device and threads, a run's numbers are
@@ -35,7 +35,7 @@ class Recorded:
         never outlives a change of weights.
     """
 
-    model: Any
+    model: Model | None
     store: SampleStore
     known_as: str = ""
 
@@ -49,10 +49,10 @@ class Recorded:
         return self.known_as if self.model is None else self.model.fingerprint
 
     def recall(self, response: Response, mask: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """See `vrpo_theory.elbo.Recorder.recall`."""
+        """See `vrpo_theory.types.Recorder.recall`."""
         return self.store.recall(self.fingerprint, response, mask)
 
-    def evaluator(self, missing: int) -> Any:
+    def evaluator(self, missing: int) -> Model:
         """The model; InputError, with the number of missing evaluations, if there is none."""
         if self.model is None:
             raise InputError(
@@ -62,7 +62,7 @@ class Recorded:
         return self.model
 
     def record(self, batch: Sequence[Request], values: Sequence[NDArray[np.float64]]) -> None:
-        """See `vrpo_theory.elbo.Recorder.record`."""
+        """See `vrpo_theory.types.Recorder.record`."""
         self.store.record(self.fingerprint, batch, values)
 
     def __getattr__(self, name: str) -> Any:

@@ -18,9 +18,7 @@ from vrpo_theory.sampling.store._errors import plainly
 from vrpo_theory.sampling.store._file import StoreFile
 from vrpo_theory.sampling.store._lock import hold
 from vrpo_theory.sampling.store._verify import verify
-from vrpo_theory.types import Response
-
-Request = tuple[Response, NDArray[np.bool_]]
+from vrpo_theory.types import Request, Response
 
 
 class SampleStore:

@@ -1,0 +1,32 @@
+"""The words every layer speaks: frozen, validated, and free of any one model."""
+
+from vrpo_theory.types._checks import as_count
+from vrpo_theory.types.cases import ROLES, Case, Role
+from vrpo_theory.types.masks import Budget, Form, Masks
+from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable
+from vrpo_theory.types.moments import Estimate, Moments, Profile, combine
+from vrpo_theory.types.responses import SIDES, PreferencePair, Response, Side
+
+__all__ = [
+    "ROLES",
+    "SIDES",
+    "Budget",
+    "Case",
+    "Estimate",
+    "Form",
+    "LookUp",
+    "Masks",
+    "Model",
+    "Moments",
+    "Predictor",
+    "PreferencePair",
+    "Profile",
+    "Recorder",
+    "Request",
+    "Response",
+    "Role",
+    "Side",
+    "Trainable",
+    "as_count",
+    "combine",
+]

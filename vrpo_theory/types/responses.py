@@ -1,0 +1,91 @@
+"""Responses and preference pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from vrpo_theory.randomness import content_key
+
+Side = Literal["chosen", "rejected"]
+
+SIDES: tuple[Side, Side] = ("chosen", "rejected")
+
+
+def _token_ids(ids: Sequence[int], name: str) -> tuple[int, ...]:
+    try:
+        tokens = tuple(int(i) for i in ids)
+        exact = all(int(i) == i and not isinstance(i, bool) for i in ids)
+    except (TypeError, ValueError):
+        exact, tokens = False, ()
+    if not exact or any(i < 0 for i in tokens):
+        raise ValueError(f"{name} must be non-negative token ids, got {ids!r}: tokenize the text first")
+    return tokens
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response of L tokens to a prompt, both as token ids.
+
+    Parameters
+    ----------
+    prompt : sequence of int
+        Prompt ids; may be empty.
+    ids : sequence of int
+        The L >= 1 response ids.
+
+    Raises
+    ------
+    ValueError
+        If an id is not a non-negative integer, or the response is empty.
+    """
+
+    prompt: tuple[int, ...]
+    ids: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prompt", _token_ids(self.prompt, "prompt"))
+        object.__setattr__(self, "ids", _token_ids(self.ids, "ids"))
+        if not self.ids:
+            raise ValueError("a response needs at least one token, got none: drop the row or check truncation")
+
+    @property
+    def length(self) -> int:
+        """L, the number of response tokens."""
+        return len(self.ids)
+
+    @cached_property
+    def key(self) -> bytes:
+        """Hash of the content; equal responses have equal keys, whatever row they came from."""
+        return content_key(self.prompt, self.ids)
+
+
+@dataclass(frozen=True)
+class PreferencePair:
+    """A chosen and a rejected response to the same prompt.
+
+    Raises
+    ------
+    ValueError
+        If the prompts differ or the responses are the same.
+    """
+
+    chosen: Response
+    rejected: Response
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.chosen.prompt != self.rejected.prompt:
+            raise ValueError(f"pair {self.id!r}: chosen and rejected must answer the same prompt")
+        if self.chosen.ids == self.rejected.ids:
+            raise ValueError(f"pair {self.id!r}: chosen equals rejected: there is no preference in it")
+
+    def side(self, side: Side) -> Response:
+        """The response on one side, "chosen" or "rejected"."""
+        return self.chosen if side == "chosen" else self.rejected
+
+    def swapped(self) -> PreferencePair:
+        """The same pair with the preference reversed."""
+        return PreferencePair(self.rejected, self.chosen, self.id)
