@@ -23,6 +23,7 @@ from vrpo_theory.numerics import jackknife, sigmoid, total
 from vrpo_theory.parameters import differentiating, select_parameters, trainable
 from vrpo_theory.randomness import Address
 from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
+from vrpo_theory.sampling.spread import Spread
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Request, Side
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -34,6 +35,8 @@ CHUNK = 2**24
 """Coordinates whose cells and signs exist at one time."""
 DRAWS = 256
 """Estimates that are put together from a pool to see how their gradients vary."""
+RANK = 1e-14
+"""Part of the largest eigenvalue below which one is rounding."""
 
 
 def sketch(parts: Iterable[Any], size: int = SIZE, seed: int = 0) -> Array:
@@ -74,7 +77,7 @@ class GradientPool:
 
     def score_gradient_variance(self, budget: Budget, beta: float) -> float:
         """tr V grad s_hat = beta^2 times Lemma 5 (ii), both responses; unbiased."""
-        return beta**2 * total([_variance(values, budget) for values in self.sketches.values()])
+        return beta**2 * total([spread.variance(budget) for spread in self._spread.values()])
 
     def loss_gradient_variance(
         self, budget: Budget, coupling: Coupling, beta: float, *, seed: int, estimator: str = "plug-in"
@@ -85,44 +88,55 @@ class GradientPool:
         leaving timesteps out: a draw of one that is left out becomes a draw of another, the rest stay.
         """
         picks = [self._picked(budget, seed, k) for k in range(len(coupling.contrasts))]
-        gram = self._gram
+        whole = self._coefficients(picks, budget, coupling, beta, estimator) @ self._factor
 
         def value(side: Side | None = None, step: int = -1) -> float:
             moved = [p.without(step) if c.side == side else p for p, c in zip(picks, coupling.contrasts, strict=True)]
-            rows = self._coefficients(moved, budget, coupling, beta, estimator)
-            spread = rows - rows.mean(0)
-            return self._scale(budget, side, step) * float(np.sum(spread @ gram * spread)) / (DRAWS - 1)
+            touched = np.any([(m.step != p.step).any((1, 2)) for m, p in zip(moved, picks, strict=True)], axis=0)
+            rows = whole.copy()  # most draws do without the timestep anyway
+            some = [m.part(touched) for m in moved]
+            rows[touched] = self._coefficients(some, budget, coupling, beta, estimator) @ self._factor
+            return self._scale(budget, side, step) * float(np.sum((rows - rows.mean(0)) ** 2)) / (DRAWS - 1)
 
         steps = range(self.pool.budget.n_t)
         return jackknife(value(), [[value(side, t) for t in steps] for side in self.sketches])
 
     @cached_property
-    def _gram(self) -> Array:
-        """Inner products of all sketches, chosen then rejected, masks in order of their timesteps."""
+    def _factor(self) -> Array:
+        """A row a mask, chosen then rejected, by timesteps, with the inner products of the sketches and no more columns
+        than their rank."""
         rows = np.concatenate([self.sketches[side].reshape(-1, self.sketches[side].shape[-1]) for side in SIDES])
-        return rows @ rows.T
+        square, basis = np.linalg.eigh(rows @ rows.T)
+        kept = square > RANK * square[-1]
+        return basis[:, kept] * np.sqrt(square[kept])
+
+    @cached_property
+    def _spread(self) -> dict[Side, Spread]:
+        return {side: Spread.of(values) for side, values in self.sketches.items()}
 
     def _scale(self, budget: Budget, side: Side | None, step: int) -> float:
         """The unbiased variance of grad s_hat over the pool's own, without a timestep of one side."""
-        kept = [np.delete(v, step, axis=0) if s == side else v for s, v in self.sketches.items()]
-        own = total([_own_variance(values, budget) for values in kept])
-        return total([_variance(values, budget) for values in kept]) / own if own > 0 else 0.0
+        kept = [spread.without(step) if s == side else spread for s, spread in self._spread.items()]
+        own = total([spread.own_variance(budget) for spread in kept])
+        return total([spread.variance(budget) for spread in kept]) / own if own > 0 else 0.0
 
     def _coefficients(
         self, picks: Sequence[_Picks], budget: Budget, coupling: Coupling, beta: float, estimator: str
     ) -> Array:
-        """How much of each mask's gradient is in the gradient of each estimate, (DRAWS, masks of both sides)."""
+        """How much of each mask's gradient is in the gradient of each estimate, (estimates, masks of both sides)."""
         terms = [self.pool.values(c)[p.step, p.mask].mean(2) for c, p in zip(coupling.contrasts, picks, strict=True)]
         scores = beta * np.sum(terms, axis=0)
-        slopes = np.array([functionals.slopes(estimator, lambda x: -sigmoid(-x), score) for score in scores])
+        slopes = np.zeros(scores.shape)
+        for row, score in zip(slopes, scores, strict=True):
+            row[:] = functionals.slopes(estimator, lambda x: -sigmoid(-x), score)
         width = self.pool.budget.n
-        out = np.zeros((DRAWS, width * len(SIDES)))
+        out = np.zeros((len(scores), width * len(SIDES)))
         for contrast, pick in zip(coupling.contrasts, picks, strict=True):
             sign = contrast.coefficient("policy")
             if sign:
                 place = SIDES.index(contrast.side) * width + pick.step * self.pool.budget.n_yt + pick.mask
                 share = beta * sign / budget.n * np.broadcast_to(slopes[:, :, None], place.shape)
-                np.add.at(out, (np.arange(DRAWS)[:, None, None], place), share)
+                np.add.at(out, (np.arange(len(out))[:, None, None], place), share)
         return out
 
     def _picked(self, budget: Budget, seed: int, contrast: int) -> _Picks:
@@ -140,7 +154,7 @@ class GradientPool:
 
 @dataclass(frozen=True, eq=False)
 class _Picks:
-    """Timesteps, (DRAWS, n_t, 1), as uniforms on [0, T), and masks, (DRAWS, n_t, n_yt), of a pool of T timesteps."""
+    """Timesteps, (draws, n_t, 1), as uniforms on [0, T), and masks, (draws, n_t, n_yt), of a pool of T timesteps."""
 
     place: Array
     mask: NDArray[np.int64]
@@ -157,6 +171,10 @@ class _Picks:
     def without(self, step: int) -> _Picks:
         """The same draws from the other timesteps."""
         return replace(self, left_out=step)
+
+    def part(self, draws: NDArray[np.bool_]) -> _Picks:
+        """Some of the draws."""
+        return replace(self, place=self.place[draws], mask=self.mask[draws])
 
 
 def draw_gradient_pool(
@@ -199,17 +217,3 @@ def _sketched(model: Any, chosen: Sequence[Any], request: Request, weights: Arra
     log_prob = model.log_prob(*batching.collate([request], model))
     spread = torch.from_numpy(batching.spread([request], [weights])).to(log_prob.device)
     return sketch(torch.autograd.grad((log_prob.double() * spread).sum(), list(chosen)), size, seed)
-
-
-def _variance(values: Array, budget: Budget) -> float:
-    """Lemma 5 (ii) from sketches (T, K, size): nested analysis of variance, coordinate by coordinate."""
-    masks = values.shape[1]
-    within = float(values.var(axis=1, ddof=1).mean(0).sum())
-    between = float(values.mean(1).var(axis=0, ddof=1).sum())
-    return (between - within / masks) / budget.n_t + within / budget.n
-
-
-def _own_variance(values: Array, budget: Budget) -> float:
-    """The same for draws from the pool with replacement."""
-    within = float(values.var(axis=1).mean(0).sum())
-    return float(values.mean(1).var(axis=0).sum()) / budget.n_t + within / budget.n
