@@ -14,7 +14,7 @@ import torch
 from vrpo_theory import Budget, Case, sampling
 from vrpo_theory.elbo import Progress
 from vrpo_theory.reproduce import EXHIBITS, Context
-from vrpo_theory.reproduce._paper import tables
+from vrpo_theory.reproduce.paper import tables
 from vrpo_theory.types import ROLES, SIDES
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from measuring import MB, peak_memory
 from torch.nn.functional import linear
 
 from vrpo_theory import Budget, backward, sampling
+from vrpo_theory.checkpoints.wrapped import scored
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.models._wrapped import scored
 from vrpo_theory.models.llada.predictor import LOGITS
 from vrpo_theory.weightings.plain import PLAIN
 

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vrpo_theory import DESIGNS, Budget, Case, PreferencePair, Response
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.models._placement import DTYPES
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig, LLaDAModelLM
 from vrpo_theory.types import Request
 

@@ -31,9 +31,9 @@ from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.models import MODELS
 from vrpo_theory.preference import BETA
-from vrpo_theory.reproduce._entrants import BASE, DEFAULT, Entrant, entrants
-from vrpo_theory.reproduce._race import Race
 from vrpo_theory.reproduce.base import Context
+from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, Entrant, entrants
+from vrpo_theory.reproduce.exhibits.designs.race import Race
 from vrpo_theory.types import Budget, PreferencePair, Response
 from vrpo_theory.weightings.plain import PLAIN
 from vrpo_theory.weightings.two_way import TwoWay

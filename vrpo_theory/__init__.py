@@ -1,17 +1,20 @@
 """Bias and variance of preference optimisation on masked diffusion language models: derived, checked, reduced.
 
-Layers. A module imports from its own folder and from the layers below. In layers 0, 2, 4 and 5 it may also use its
-neighbours; the families of layer 1 know nothing of each other, nor do the engines of layer 3:
+Layers; a module imports only downwards, or inside its own folder; ``__main__`` files may import everything:
 
 0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
-   ``_registry``: words, streams, arithmetic, errors of numbers, JSON.
-1. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
-2. ``schemes`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss, gradient),
-   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``convolution``, ``parameters``.
-3. ``exact`` (enumeration, laws and moments without noise) and ``sampling`` (Monte Carlo, pools, the store).
-4. ``auditing``, ``planning``, ``training``, ``sharpness``, ``plotting``, ``tables``.
-5. ``reproduce`` (tables and figures), ``scoring``, ``recording``, ``inputs``, ``options``, ``console``, ``cli``,
-   ``__main__``.
+   ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each other.
+1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
+2. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
+3. ``schemes`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss, gradient),
+   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``convolution``. They may use each other.
+4. ``exact`` (enumeration, laws and moments without noise), ``sampling`` (Monte Carlo, pools), ``store`` (evaluations
+   that are kept).
+5. ``auditing``, ``planning``, ``training``, ``scoring``, ``sharpness``, ``plotting``, ``tables``. They may use each
+   other.
+6. ``runs``: a user's inputs, what is kept of a run, what is said of it.
+7. ``reproduce``: tables and figures.
+8. ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.
 """
@@ -29,14 +32,13 @@ _HOMES = {
     "vrpo_theory.exact": (
         "loss_moments", "margin_moments", "margin_variance", "profiles", "score_law", "tabulate", "true_margin",
     ),
-    "vrpo_theory.models": ("MODELS",),
-    "vrpo_theory.models._loading": ("load_model",),
+    "vrpo_theory.models": ("MODELS", "load_model"),
     "vrpo_theory.planning": ("Cost", "plan"),
     "vrpo_theory.preference": ("backward", "loss"),
     "vrpo_theory.reproduce": ("EXHIBITS",),
     "vrpo_theory.sampling": ("draw_pools", "estimate_scores", "gradient_variance", "replicate"),
-    "vrpo_theory.sampling.store": ("Recorded", "SampleStore"),
     "vrpo_theory.schemes": ("Scheme",),
+    "vrpo_theory.store": ("Recorded", "SampleStore"),
     "vrpo_theory.scoring": ("score_pairs",),
     "vrpo_theory.statements": ("STATEMENTS",),
     "vrpo_theory.types": (

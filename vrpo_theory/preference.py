@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vrpo_theory import batching, elbo, functionals
 from vrpo_theory.couplings import Draw
+from vrpo_theory.models.base import trainable
 from vrpo_theory.numerics import log_sigmoid, sigmoid, total
-from vrpo_theory.parameters import trainable
 from vrpo_theory.types import ROLES, Case, Predictor, Request, Role
 from vrpo_theory.weightings.base import Weighting
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from vrpo_theory._registry import Registry, expression
 from vrpo_theory.couplings import Contrast, Coupling, Draw
 from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
+from vrpo_theory.registry import Registry, expression
 from vrpo_theory.types import Budget, PreferencePair, Side, as_count
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN

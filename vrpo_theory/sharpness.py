@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.instances import gradient_law, score_law
 from vrpo_theory.randomness import Address
 from vrpo_theory.statements import Statement
-from vrpo_theory.statements._laws import gradient_law, score_law
 
 Array = NDArray[np.float64]
 

@@ -3,7 +3,7 @@
 import pytest
 
 import vrpo_theory
-from vrpo_theory._registry import Registry, leaves
+from vrpo_theory.registry import Registry, leaves
 
 FAMILIES = [vrpo_theory.DESIGNS, vrpo_theory.WEIGHTINGS, vrpo_theory.STATEMENTS, vrpo_theory.EXHIBITS]
 
@@ -35,7 +35,7 @@ def test_a_new_file_is_a_new_member(tmp_path, monkeypatch):
     folder = tmp_path / "family_for_test"
     folder.mkdir()
     (folder / "__init__.py").write_text(
-        "from vrpo_theory._registry import Registry\nF = Registry('f', 'family_for_test')\n"
+        "from vrpo_theory.registry import Registry\nF = Registry('f', 'family_for_test')\n"
     )
     (folder / "leaf.py").write_text("from family_for_test import F\nF.add('found', 1)\n")
     (folder / "_helper.py").write_text("raise RuntimeError('private modules are no members')\n")

@@ -24,8 +24,8 @@ from vrpo_theory.exact import (
     tabulate,
     true_margin,
 )
+from vrpo_theory.models.base import select_parameters
 from vrpo_theory.numerics import sigmoid
-from vrpo_theory.parameters import select_parameters
 from vrpo_theory.preference import backward
 from vrpo_theory.sampling import gradient_variance, replicate
 from vrpo_theory.statements.gradient import bias_bound, variance_bound

@@ -10,10 +10,11 @@ import pytest
 
 import vrpo_theory
 from vrpo_theory import rounding
+from vrpo_theory.checkpoints import placement
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import tabulate, true_margin
-from vrpo_theory.inputs import Sources, read_cases
-from vrpo_theory.models import _placement, masked_lm
+from vrpo_theory.models import masked_lm
+from vrpo_theory.runs.inputs import Sources, read_cases
 
 TINY = Path(vrpo_theory.__file__).parent / "models" / "llada" / "tiny"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -114,7 +115,7 @@ def test_pinned_hub_ids_are_read(pairs, monkeypatch):
 
 def test_the_adapter_is_the_policy_s(pairs, tmp_path, monkeypatch):
     attached = []
-    monkeypatch.setattr(_placement, "attach", lambda *arguments: attached.append(arguments))
+    monkeypatch.setattr(placement, "attach", lambda *arguments: attached.append(arguments))
     (case,) = read_cases(Sources(TINY / "policy", TINY / "reference", pairs, adapter=tmp_path))
     assert attached == [(case.policy.module, tmp_path)]
 

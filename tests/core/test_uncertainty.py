@@ -8,7 +8,7 @@ from scipy.stats import t
 
 from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, estimate_scores, tabulate, true_margin
 from vrpo_theory.numerics import jackknife, pooled_df
-from vrpo_theory.reproduce.table3 import order
+from vrpo_theory.reproduce.exhibits.table3 import order
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import clear_of, quotient, ratio_of_sums, with_error
 

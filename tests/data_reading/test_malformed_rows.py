@@ -133,7 +133,7 @@ MALFORMED = {
     "prompt without an answer": (chat(USER, chosen=[USER]), "got nothing"),
     "another prompt": (
         chat(USER, chosen=[{**USER, "content": "Who?"}, ANSWER]),
-        "prompt and chosen differ at message 0",
+        "differ at message 0",
     ),
     "answer by the user": (chat(USER, chosen=[USER, USER]), "got user"),
     "two answers": (chat(USER, chosen=[ANSWER, ANSWER]), "got assistant, assistant"),

@@ -8,7 +8,7 @@ import pytest
 
 from vrpo_theory import EXHIBITS
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._comparison import differences
+from vrpo_theory.reproduce.comparison import differences
 
 STORED = Path(__file__).parents[2] / "figures" / "allocation.json"
 EXHIBIT = EXHIBITS["allocation"]

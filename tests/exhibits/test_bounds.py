@@ -3,7 +3,8 @@
 import pytest
 
 from vrpo_theory import EXHIBITS
-from vrpo_theory.reproduce import Context, bounds
+from vrpo_theory.reproduce import Context
+from vrpo_theory.reproduce.exhibits import bounds
 from vrpo_theory.statements import STATEMENTS
 
 EXHIBIT = EXHIBITS["bounds"]

@@ -7,7 +7,7 @@ import torch
 
 from vrpo_theory import EXHIBITS, MODELS, Case
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._comparison import COARSEST, ENGINE, _tolerance, differences
+from vrpo_theory.reproduce.comparison import COARSEST, ENGINE, _tolerance, differences
 from vrpo_theory.types import ROLES
 
 NAMES = ("allocation", "likelihood")

@@ -6,8 +6,8 @@ import pytest
 
 from vrpo_theory import EXHIBITS, Budget
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._paper import tables
-from vrpo_theory.reproduce.consistency import fit
+from vrpo_theory.reproduce.exhibits.consistency import fit
+from vrpo_theory.reproduce.paper import tables
 
 EXHIBIT = EXHIBITS["consistency"]
 PRINTED = {(4, 1): 2.2, (1, 1): 44.0, (8, 1): 1.0, (1, 4): 7.3, (2, 2): 4.7}

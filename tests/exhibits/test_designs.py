@@ -8,8 +8,8 @@ import pytest
 from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate
 from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_law, true_margin
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._entrants import BASE, DEFAULT, entrants
-from vrpo_theory.reproduce._race import Race
+from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, entrants
+from vrpo_theory.reproduce.exhibits.designs.race import Race
 
 EXHIBIT = EXHIBITS["designs"]
 CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]

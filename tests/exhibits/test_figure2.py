@@ -8,7 +8,7 @@ from scipy import integrate
 
 from vrpo_theory import EXHIBITS
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce.figure2 import POINTS, VARIANCES, draw
+from vrpo_theory.reproduce.exhibits.figure2 import POINTS, VARIANCES, draw
 
 EXHIBIT = EXHIBITS["figure2"]
 

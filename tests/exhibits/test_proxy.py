@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, tabulate
 from vrpo_theory.exact import gradient_grams, leave_one_out_moments, loss_gradient_moments
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._paper import tables
+from vrpo_theory.reproduce.paper import tables
 
 EXHIBIT, BETA = EXHIBITS["proxy"], 0.2
 CONFIGURATIONS = [(4, 1, True), (1, 1, True), (8, 1, True), (1, 4, True), (2, 2, True), (4, 1, False)]

@@ -10,8 +10,8 @@ import pytest
 from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Coupling, margin_variance
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._comparison import differences
-from vrpo_theory.reproduce._entrants import BASE, DEFAULT
+from vrpo_theory.reproduce.comparison import differences
+from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT
 from vrpo_theory.types import SIDES
 
 FIGURES = Path(__file__).parents[2] / "figures"

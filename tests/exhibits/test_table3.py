@@ -7,8 +7,8 @@ import pytest
 from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._paper import tables
-from vrpo_theory.reproduce._summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce.paper import tables
+from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.types import Estimate
 
 EXHIBIT = EXHIBITS["table3"]

@@ -14,8 +14,8 @@ from vrpo_theory import elbo, rounding
 from vrpo_theory.cli import app
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.models._loading import load_model
-from vrpo_theory.reproduce._spread import spread
+from vrpo_theory.models import load_model
+from vrpo_theory.reproduce.exhibits.table3.spread import spread
 from vrpo_theory.sampling import precision_deviations
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, PreferencePair, Response
 from vrpo_theory.weightings.plain import PLAIN

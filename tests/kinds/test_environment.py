@@ -8,8 +8,9 @@ import pytest
 
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
-from vrpo_theory.reproduce import _ranks, _runner
-from vrpo_theory.reproduce._ablation import Configuration, Measured
+from vrpo_theory.reproduce import runner
+from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured
+from vrpo_theory.runs import ranks
 from vrpo_theory.types import Case, Estimate, PreferencePair, Response
 
 LAUNCHED = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
@@ -59,8 +60,8 @@ ALONE = [
 @pytest.mark.parametrize("variables", ALONE, ids=str)
 def test_without_a_launcher_s_world_a_process_is_alone(environment, variables):
     environment(**variables)
-    assert (_ranks.rank(), _ranks.ranks(), _ranks.own_device("cuda")) == (0, 1, "cuda")
-    _ranks.join()
+    assert (ranks.rank(), ranks.ranks(), ranks.own_device("cuda")) == (0, 1, "cuda")
+    ranks.join()
 
 
 @pytest.mark.parametrize("variables", [ALONE[0], ALONE[4]], ids=str)
@@ -72,7 +73,7 @@ def test_what_is_computed_is_written(reproduce, environment, tmp_path, variables
 
 def test_a_launched_process_has_its_place(environment):
     environment(**LAUNCHED)
-    assert (_ranks.rank(), _ranks.ranks(), _ranks.own_device("cuda"), _ranks.own_device("cpu")) == (
+    assert (ranks.rank(), ranks.ranks(), ranks.own_device("cuda"), ranks.own_device("cpu")) == (
         1, 2, "cuda:1", "cpu",
     )  # fmt: skip
 
@@ -107,11 +108,11 @@ def test_pairs_of_one_prompt_stay_together_and_all_come_back_in_order(environmen
     """Two processes that evaluate one response in different batches would record two values of it."""
     pytest.importorskip("accelerate")
     cases = [asked((prompt,), answer) for prompt, answer in [(1, 1), (2, 1), (1, 2), (3, 1), (1, 3), (2, 2)]]
-    shares = _ranks.shares(cases, 2)
+    shares = ranks.shares(cases, 2)
     assert shares == [[0, 2, 4], [1, 3, 5]]
-    assert _ranks.shares(cases[:4], 3) == [[0, 2], [1], [3]]
+    assert ranks.shares(cases[:4], 3) == [[0, 2], [1], [3]]
     with pytest.raises(InputError, match="4 processes for 3 prompts"):
-        _ranks.shares(cases, 4)
+        ranks.shares(cases, 4)
     one, none = Configuration(4, 1, True), Configuration(1, 4, True)
 
     def compute(part):
@@ -119,10 +120,10 @@ def test_pairs_of_one_prompt_stay_together_and_all_come_back_in_order(environmen
         return [Measured("var_score", "mc", values)]
 
     environment(**LAUNCHED)
-    monkeypatch.setattr(_ranks, "join", lambda: None)
+    monkeypatch.setattr(ranks, "join", lambda: None)
     everybody = [compute([cases[k] for k in share]) for share in shares]
     monkeypatch.setattr("accelerate.utils.gather_object", lambda mine: everybody)
-    (row,) = _ranks.gathered(compute, cases)
+    (row,) = ranks.gathered(compute, cases)
     assert [e.value for e in row.values[one]] == [0, 1, 2, 3, 4, 5]
     assert row.values[none] == []
 
@@ -132,14 +133,14 @@ def test_processes_that_do_not_meet_are_refused(environment, monkeypatch):
     environment(**LAUNCHED)
     monkeypatch.setattr(accelerate, "PartialState", lambda **options: type("Alone", (), {"num_processes": 1}))
     with pytest.raises(InputError, match="WORLD_SIZE=2, but 1 processes met"):
-        _ranks.join()
+        ranks.join()
 
     def unreachable(**options):
         raise RuntimeError("connection refused\nat length")
 
     monkeypatch.setattr(accelerate, "PartialState", unreachable)
     with pytest.raises(InputError, match=r"could not meet \(connection refused\)"):
-        _ranks.join()
+        ranks.join()
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_alien_variables_change_nothing(reproduce, environment, plain, tmp_path,
 def test_results_that_could_not_be_written_are_not_computed(reproduce, environment, tmp_path, monkeypatch, place):
     (tmp_path / "file").write_text("")
     (tmp_path / "taken" / "consistency.json").mkdir(parents=True)
-    monkeypatch.setattr(_runner, "run", lambda *arguments, **options: pytest.fail("computed"))
+    monkeypatch.setattr(runner, "run", lambda *arguments, **options: pytest.fail("computed"))
     result = reproduce(tmp_path / place)
     assert result.exit_code == 2
     (line,) = result.stderr.strip().splitlines()

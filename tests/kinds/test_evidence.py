@@ -20,7 +20,7 @@ import pytest
 
 from vrpo_theory import Response
 from vrpo_theory.errors import InputError
-from vrpo_theory.sampling.store import SampleStore, _access, _errors, _lock
+from vrpo_theory.store import SampleStore, _access, _errors, _lock
 
 DATA = Path(__file__).parents[1] / "data"
 FIELDS, MODEL, RESPONSE = {"dtype": "float32"}, "1" * 64, Response((), tuple(range(9)))

@@ -16,7 +16,7 @@ from vrpo_theory import elbo
 from vrpo_theory.models import llada, masked_lm
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig, LLaDAModelLM
 from vrpo_theory.models.masked_lm import MaskedLM
-from vrpo_theory.sampling.store import Recorded, SampleStore
+from vrpo_theory.store import Recorded, SampleStore
 from vrpo_theory.types import Response
 
 WORDS = 30

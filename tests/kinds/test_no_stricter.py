@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from vrpo_theory import elbo
 from vrpo_theory.errors import InputError
-from vrpo_theory.models._loading import load_model
+from vrpo_theory.models import load_model
 from vrpo_theory.types import Response
 
 REQUESTS = [(Response((5, 6), (7, 8, 9, 10)), np.array([[1, 0, 1, 1], [0, 1, 0, 0]], bool))]

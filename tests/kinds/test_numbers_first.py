@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce import Context, _report, _runner
+from vrpo_theory.reproduce import Context, report, runner
 from vrpo_theory.reproduce.base import Cell, Exhibit
 
 FIGURES = Path(__file__).parents[2] / "figures"
@@ -35,7 +35,7 @@ SMALL = Exhibit("small", "Title", "ref", compute=lambda context: [Cell("r", MODE
 
 
 def run(out, exhibit=SMALL, **options):
-    return _runner.run(exhibit, Context(), out, **options)
+    return runner.run(exhibit, Context(), out, **options)
 
 
 def endings(out):
@@ -62,7 +62,7 @@ def test_a_picture_that_cannot_be_saved_is_the_same(tmp_path, monkeypatch):
 
 
 def test_a_page_that_fails_leaves_the_picture(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(_runner.ILLUSTRATIONS, "md", fail)
+    monkeypatch.setitem(runner.ILLUSTRATIONS, "md", fail)
     run(tmp_path)
     assert endings(tmp_path) == {".json", ".png"}
     assert "small.md" in capsys.readouterr().err
@@ -86,7 +86,7 @@ def test_numbers_are_there_when_drawing_begins_and_stay_when_it_is_interrupted(t
 
 
 def test_a_table_that_cannot_be_printed_ends_nothing(reproduce, tmp_path, monkeypatch):
-    monkeypatch.setattr(_report, "print_tables", fail)
+    monkeypatch.setattr(report, "print_tables", fail)
     result = reproduce(tmp_path)
     assert result.exit_code == 0
     assert "table of consistency" in result.stderr
@@ -131,7 +131,7 @@ def test_a_name_is_drawn_as_it_is(name):
 
 def test_markdown_escapes_names():
     cells = [Cell("r", {**MODEL, "model": name}, 0.5, note=f"of {name}").document() for name in NAMES]
-    page = _report.markdown(SMALL, {"cells": cells, "provenance": {}})
+    page = report.markdown(SMALL, {"cells": cells, "provenance": {}})
     lines = [line for line in page.encode().decode().split("\n") if line.startswith("|")]
     assert all(line.replace("\\|", "").count("|") == 4 for line in lines)
     assert "\\_run7" in page

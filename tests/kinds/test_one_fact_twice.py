@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from vrpo_theory.checkpoints.facts import Source, agreed
 from vrpo_theory.errors import InputError
-from vrpo_theory.inputs import Sources, tokenizer
-from vrpo_theory.models._facts import Source, agreed
-from vrpo_theory.models._loading import load_model
+from vrpo_theory.models import load_model
+from vrpo_theory.runs.inputs import Sources, tokenizer
 
 from .conftest import CASES
 

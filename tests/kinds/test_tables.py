@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from vrpo_theory import EXHIBITS, tables
-from vrpo_theory.reproduce import _report
+from vrpo_theory.reproduce import report
 from vrpo_theory.reproduce.base import Cell
 
 TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
@@ -84,7 +84,7 @@ def test_exhibits_cut_no_number(name, width, monkeypatch, capsys):
         for n in range(1, 14)
     ]
     monkeypatch.setattr(tables, "terminal_width", lambda: width)
-    _report.print_tables(EXHIBITS[name], {"cells": cells})
+    report.print_tables(EXHIBITS[name], {"cells": cells})
     text = capsys.readouterr().out
     assert "…" not in text
     assert text.count("7.5") == len(cells)
@@ -98,18 +98,18 @@ def test_units_and_legend_come_before_and_rows_of_the_paper_alone_when_asked(cap
         Cell("gsm8k", {"model": "m", "n": 1}, None, method="paper", paper=83.3, note="not reproduced: needs training"),
     ]
     document = {"cells": [c.document() for c in cells]}
-    _report.print_tables(EXHIBITS["table3"], document)
+    report.print_tables(EXHIBITS["table3"], document)
     text = capsys.readouterr().out
     assert "var_score  (nats^2)" in text
     assert text.index("paper: its printed number") < text.index("var_score")
     assert "gsm8k" not in text
-    _report.print_tables(EXHIBITS["table3"], document, paper=True)
+    report.print_tables(EXHIBITS["table3"], document, paper=True)
     assert "83.3" in capsys.readouterr().out
 
 
 PRINTS = """
 import typer
-from vrpo_theory.console import exit_codes, say, show_table
+from vrpo_theory.runs.console import exit_codes, say, show_table
 def command():
     with exit_codes():
         for _ in range({times}):
@@ -175,7 +175,7 @@ def test_scores_stand_beside_ids_of_any_kind(vrpo, charset, tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_null_in_every_document(capsys):
-    from vrpo_theory.console import print_json
+    from vrpo_theory.runs.console import print_json
 
     print_json({"pairs": [{"margin": float("nan"), "elbo": {"policy_chosen": float("-inf")}, "score": 1.5}]})
     printed = capsys.readouterr()

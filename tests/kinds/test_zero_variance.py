@@ -13,7 +13,7 @@ import pytest
 from vrpo_theory import EXHIBITS, MODELS, Budget, Case, Coupling, PreferencePair, Response, estimate_scores, score_pairs
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce._summary import NO_INTERVAL, ONE_PAIR, geometric_mean, over_pairs, ratio_of_means
+from vrpo_theory.reproduce.summary import NO_INTERVAL, ONE_PAIR, geometric_mean, over_pairs, ratio_of_means
 from vrpo_theory.sampling import draw_pools
 from vrpo_theory.scoring import Sampler
 from vrpo_theory.types import Estimate

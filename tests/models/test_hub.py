@@ -8,8 +8,8 @@ import huggingface_hub
 import pytest
 
 import vrpo_theory
+from vrpo_theory.checkpoints.folder import WANTED, local_folder
 from vrpo_theory.errors import InputError
-from vrpo_theory.models._folder import WANTED, local_folder
 from vrpo_theory.models.llada import load, tiny
 from vrpo_theory.models.masked_lm import load as load_masked
 

@@ -5,7 +5,7 @@ import torch
 
 from vrpo_theory import rounding
 from vrpo_theory.errors import InputError
-from vrpo_theory.models._loading import load_model
+from vrpo_theory.models import load_model
 from vrpo_theory.models.llada import LLaDA, load, tiny
 
 PARTS = ("wte", "blocks.0", "blocks.1", "ln_f", "ff_out")

@@ -8,7 +8,7 @@ import pytest
 
 from vrpo_theory import MODELS, Case
 from vrpo_theory.planning import Cost, Planner, forward_passes, make_plan, plan, report, run_pilot
-from vrpo_theory.sampling.store import Recorded, SampleStore
+from vrpo_theory.store import Recorded, SampleStore
 from vrpo_theory.weightings.plain import PLAIN
 
 BASE = Path(__file__).parents[1] / "data" / "cases" / "base"

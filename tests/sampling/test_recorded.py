@@ -12,7 +12,7 @@ from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, Response, elbo,
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import tabulate, true_margin
 from vrpo_theory.exact.enumeration import all_masks
-from vrpo_theory.sampling.store import Recorded, SampleStore
+from vrpo_theory.store import Recorded, SampleStore
 
 MANIFEST = {"batch_tokens": 30}
 CASE = MODELS["markov"].case(0, 6)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from vrpo_theory import Response
+from vrpo_theory import store as package
 from vrpo_theory.errors import InputError
-from vrpo_theory.sampling import store as package
-from vrpo_theory.sampling.store import SampleStore
+from vrpo_theory.store import SampleStore
 
 MODEL, OTHER = "1" * 64, "2" * 64
 MANIFEST = {"seed": 0, "dtype": "float32", "config": {"layers": 2, "width": 64}, "code": "abc"}
@@ -241,7 +241,7 @@ def test_the_store_knows_no_model():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module.startswith("vrpo_theory"):
                 assert node.module.split(".")[1] in {"types", "errors", "files", "sampling"}
-                assert "sampling" not in node.module or node.module.startswith("vrpo_theory.sampling.store")
+                assert "sampling" not in node.module or node.module.startswith("vrpo_theory.store")
             assert not (isinstance(node, ast.Import) and any(a.name.startswith("torch") for a in node.names))
 
 

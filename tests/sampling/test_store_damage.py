@@ -9,7 +9,7 @@ import pytest
 from vrpo_theory import Response
 from vrpo_theory.errors import InputError
 from vrpo_theory.randomness import Address
-from vrpo_theory.sampling.store import SampleStore
+from vrpo_theory.store import SampleStore
 
 MODEL, MANIFEST, ROWS = "1" * 64, {"seed": 0, "dtype": "float32"}, 12
 RESPONSE = Response((), tuple(range(19)))

@@ -14,7 +14,7 @@ import torch
 from vrpo_theory import MODELS, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.randomness import Address
-from vrpo_theory.sampling.store import Recorded, SampleStore
+from vrpo_theory.store import Recorded, SampleStore
 
 MANIFEST = {"batch_tokens": 160}
 CASE = MODELS["markov"].case(1, 16)

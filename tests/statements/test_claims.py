@@ -10,11 +10,11 @@ from vrpo_theory import Budget
 from vrpo_theory.numerics import log_sigmoid
 from vrpo_theory.statements import (
     STATEMENTS,
-    _laws,
     allocation,
     first_order,
     floors,
     gradient,
+    instances,
     lemma5,
     loss,
     public_code,
@@ -47,14 +47,14 @@ def test_bias_of_two_mirrored_atoms_attains_the_bound(mean, variance):
 
 def test_bias_is_of_order_v_and_not_of_its_root():
     for mean in (0.0, 1.5):
-        found = [loss.bias(_laws.gaussian(mean, v)) for v in (1e-2, 1e-4)]
+        found = [loss.bias(instances.gaussian(mean, v)) for v in (1e-2, 1e-4)]
         assert found[0] / found[1] == pytest.approx(100, rel=0.02)
-        errors = [loss.mean_absolute_error(_laws.gaussian(mean, v)) for v in (1e-2, 1e-4)]
+        errors = [loss.mean_absolute_error(instances.gaussian(mean, v)) for v in (1e-2, 1e-4)]
         assert errors[0] / errors[1] == pytest.approx(10, rel=0.02)
 
 
 def test_first_order_variance_is_14_times_off():
-    x = _laws.gaussian(3.0, 4.0, nodes=120)
+    x = instances.gaussian(3.0, 4.0, nodes=120)
     actual, guess, _ = first_order.first_order_variance(x)
     assert actual / guess == pytest.approx(14, abs=0.5)
 
@@ -62,12 +62,12 @@ def test_first_order_variance_is_14_times_off():
 def test_the_variance_constant_is_1_at_every_mean():
     for mean in (-2.0, 0.0, 5.0):
         rare = 1e-7
-        x = _laws.score_law([rare, 1 - rare], [mean - 1e5, mean + 1e5 * rare / (1 - rare)])
+        x = instances.score_law([rare, 1 - rare], [mean - 1e5, mean + 1e5 * rare / (1 - rare)])
         assert 0.98 < loss.loss_variance(x) / x.variance <= 1
 
 
 def test_the_printed_constant_of_lemma_4():
-    x = STATEMENTS["lemma4"].sides(_laws.two_point(-1.0, 1.0))
+    x = STATEMENTS["lemma4"].sides(instances.two_point(-1.0, 1.0))
     assert x[0] / x[1] == pytest.approx(math.sqrt(0.2) * 0.8**2, rel=1e-12)
     assert x[0] / x[1] == pytest.approx(0.2862, abs=5e-5)
     assert float(lemma4.deviation_bound(1.0, 1.0)) == 1.0
@@ -105,7 +105,7 @@ def test_time_form_grows_by_ln_10_a_decade():
 
 def test_count_form_of_independent_tokens_by_enumeration():
     a = np.array([0.3, 2.0, 1.1, 0.2, 4.0])
-    table = _laws.independent_tokens(-a)
+    table = instances.independent_tokens(-a)
     second = np.mean([np.mean([(5 / c * s) ** 2 for s in table.sums[table.counts == c]]) for c in range(1, 6)])
     assert time_form.independent_count_variance(a) == pytest.approx(second - a.sum() ** 2, rel=1e-12)
 
@@ -129,8 +129,8 @@ def test_sharing_timesteps_across_the_pair_helps_only_if_they_agree():
     assert agree < apart < oppose
 
 
-INDEPENDENT = _laws.independent_tokens([-1.0, -2.0, -0.5])
-GENERAL = _laws.MaskTable(_laws.masked(-np.random.default_rng(0).exponential(size=(8, 3))))
+INDEPENDENT = instances.independent_tokens([-1.0, -2.0, -0.5])
+GENERAL = instances.MaskTable(instances.masked(-np.random.default_rng(0).exponential(size=(8, 3))))
 
 
 @pytest.mark.parametrize("mean", [floors.floored_mean, floors.clamped_mean])
@@ -177,14 +177,14 @@ def test_repeats_for_five_percent():
 
 
 def test_an_importance_ratio_is_inflated_by_e_at_variance_2():
-    assert ratio.factor(_laws.gaussian(0.0, 2.0)) == pytest.approx(math.e, rel=1e-9)
+    assert ratio.factor(instances.gaussian(0.0, 2.0)) == pytest.approx(math.e, rel=1e-9)
     assert float(ratio.gaussian_factor(2.0)) == pytest.approx(math.e)
 
 
 def test_jackknife_removes_the_first_order():
     """s = 0.5, V = 1.1, n = 8 normal terms: bias 0.117 to about 0.010."""
-    full = loss.bias(_laws.gaussian(0.5, 1.1))
-    left = loss.bias(_laws.gaussian(0.5, 1.1 * 8 / 7))
+    full = loss.bias(instances.gaussian(0.5, 1.1))
+    left = loss.bias(instances.gaussian(0.5, 1.1 * 8 / 7))
     assert full == pytest.approx(0.117, abs=0.0015)
     assert abs(float(ratio.jackknife(full, left, 8))) == pytest.approx(0.010, abs=0.003)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, batching, profiles, tabulate
+from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, batching, instances, profiles, tabulate
 from vrpo_theory.exact import score_law
 from vrpo_theory.exact.enumeration import all_masks
-from vrpo_theory.statements import _experiments, _laws
+from vrpo_theory.statements import _experiments
 from vrpo_theory.statements.base import UNTRUSTED
 
 MEMBERS = STATEMENTS.members()
@@ -57,13 +57,13 @@ def stage(name, side):
     return _experiments.TwoStage(np.full(LENGTH, 1 / LENGTH), prob, value)
 
 
-def instances(domain, name):
+def seen_as(domain, name):
     """The enumerated toy seen as instances of a statement's domain."""
     _, answers = toy(name)
     if domain == "profile":
         return list(profiles(answers).values())
     if domain == "mask table":
-        return [_laws.MaskTable(t.log_prob) for t in answers.policy.tables.values()]
+        return [instances.MaskTable(t.log_prob) for t in answers.policy.tables.values()]
     if domain == "estimator law":
         return [
             _experiments.estimator_law(_columns(stage(name, side), pick), budget)
@@ -78,10 +78,10 @@ def instances(domain, name):
         laws = [
             score_law(answers, Budget(1, 1), Coupling(shared), beta) for shared in (True, False) for beta in (0.2, 2)
         ]
-        return [_laws.score_law(law.prob, law.value) for law in laws]
+        return [instances.score_law(law.prob, law.value) for law in laws]
     margin = _experiments.margin_law(*sides, Budget(1, 1), 0.2)
     value = 0.2 * (margin.elbo[:, 0, 0] - margin.elbo[:, 0, 1] - margin.elbo[:, 1, 0] + margin.elbo[:, 1, 1])
-    return [_laws.gradient_law(margin.prob, value, 0.2 * (margin.gradient[:, 0] - margin.gradient[:, 1]))]
+    return [instances.gradient_law(margin.prob, value, 0.2 * (margin.gradient[:, 0] - margin.gradient[:, 1]))]
 
 
 def _columns(stage, pick):
@@ -91,7 +91,7 @@ def _columns(stage, pick):
 @pytest.mark.parametrize("toy_name", TOYS)
 @pytest.mark.parametrize("statement", TRUSTED, ids=lambda s: s.name)
 def test_holds_on_enumerated_toys(statement, toy_name):
-    for x in instances(statement.domain, toy_name):
+    for x in seen_as(statement.domain, toy_name):
         instance = statement.restrict(x) if statement.restrict else x
         assert statement.holds(instance), statement.sides(instance)
 
@@ -159,6 +159,6 @@ def test_sides_share_no_code():
     """The bias and Theorem 1's left side are different functions with different names."""
     from vrpo_theory.statements import loss
 
-    x = _laws.gaussian(0.0, 1.0)
+    x = instances.gaussian(0.0, 1.0)
     assert loss.bias is not loss.mean_absolute_error
     assert loss.mean_absolute_error(x) > 2 * loss.bias(x) > 0

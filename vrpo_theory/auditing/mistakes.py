@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vrpo_theory.auditing.toys import Toy
 from vrpo_theory.exact.enumeration import all_masks
+from vrpo_theory.instances import MaskTable
 from vrpo_theory.numerics import total
 from vrpo_theory.statements import floors, public_code
-from vrpo_theory.statements._laws import MaskTable
 from vrpo_theory.statements.time_form import mask_probability, nodes
 
 Array = NDArray[np.float64]

@@ -10,11 +10,11 @@ from vrpo_theory import __version__
 from vrpo_theory.cli._show import ShowingCommand
 from vrpo_theory.cli.audit import audit
 from vrpo_theory.cli.listing import members
+from vrpo_theory.cli.options import HELP, Command
 from vrpo_theory.cli.plan import plan
+from vrpo_theory.cli.reproduce import reproduce
 from vrpo_theory.cli.score import score
-from vrpo_theory.console import show
-from vrpo_theory.options import HELP, Command
-from vrpo_theory.reproduce.__main__ import reproduce
+from vrpo_theory.runs.console import show
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, context_settings=HELP)
 for name, command, summary in (

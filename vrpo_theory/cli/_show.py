@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vrpo_theory.options import Command
+from vrpo_theory.cli.options import Command
 
 SHOWN = 3
 

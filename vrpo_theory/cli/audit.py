@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vrpo_theory.cli._output import messages_only
-from vrpo_theory.console import exit_codes, print_json, say, show
-from vrpo_theory.options import Json, Seed, not_negative, numbers, positive
+from vrpo_theory.cli.options import Json, Seed, not_negative, numbers, positive
+from vrpo_theory.runs.console import exit_codes, print_json, say, show
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _audited(name: str, options: dict[str, Any]) -> tuple[Audit, str | None]:
 
 
 def _origin(**asked: Any) -> dict[str, Any]:
-    from vrpo_theory.reproduce._provenance import made_with, sealed
+    from vrpo_theory.runs.provenance import made_with, sealed
 
     return sealed(made_with() | asked)
 

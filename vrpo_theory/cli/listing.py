@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.console import exit_codes, print_json, show
-from vrpo_theory.options import Json
+from vrpo_theory.cli.options import Json
+from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.tables import terminal_width
 
 Family = Literal["designs", "weightings", "models", "exhibits", "statements"]

@@ -6,38 +6,18 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.console import exit_codes, print_json, show
+from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, numbers, positive, told
+from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.errors import InputError
-from vrpo_theory.options import (
-    COUNT,
-    Adapter,
-    BatchTokens,
-    Beta,
-    ChatTemplate,
-    Device,
-    DeviceMap,
-    Dtype,
-    EndOfTurn,
-    Json,
-    Limit,
-    Pairs,
-    Policy,
-    Reference,
-    Rendered,
-    Seed,
-    Store,
-    Truncate,
-    numbers,
-    positive,
-)
+from vrpo_theory.runs.console import exit_codes, print_json, show
+from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.tables import terminal_width
 
 
+@reads_cases()
 def plan(
     context: typer.Context,
-    policy: Policy,
-    reference: Reference,
-    pairs: Pairs,
+    sources: Sources,
     pilot: Annotated[
         int, typer.Option(**COUNT, help="forward passes per response and model to plan from, in groups of 8 masks")
     ] = 64,
@@ -56,16 +36,7 @@ def plan(
     gradient: Annotated[
         Literal["none", "full", "up-proj"], typer.Option(help="predict the variance of this gradient too")
     ] = "none",
-    limit: Limit = None,
-    truncate: Truncate = False,
-    rendered: Rendered = False,
-    end_of_turn: EndOfTurn = True,
-    chat_template: ChatTemplate = None,
-    adapter: Adapter = None,
     batch_tokens: BatchTokens = 2**12,
-    device: Device = "cpu",
-    device_map: DeviceMap = None,
-    dtype: Dtype = "float32",
     store: Store = None,
     json: Json = False,
 ) -> None:
@@ -77,24 +48,15 @@ def plan(
         from tqdm import tqdm
 
         from vrpo_theory import planning
-        from vrpo_theory.inputs import Sources
         from vrpo_theory.planning import report
-        from vrpo_theory.recording import opened
-        from vrpo_theory.reproduce import Context
-        from vrpo_theory.reproduce._provenance import provenance, record_fields
+        from vrpo_theory.runs.provenance import provenance
+        from vrpo_theory.runs.recording import opened
 
         prices = _cost(cost)
         given = sum(x is not None for x in (budget, target_stderr, target_bias))
         if given != 1:
             raise InputError(f"give one of --budget, --target-stderr and --target-bias, got {given}")
-        options = {"device": device, "dtype": dtype, "device_map": device_map}
-        sources = Sources(
-            policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
-        )  # fmt: skip
-        settings = Context(
-            seed=seed, beta=beta, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype, scale="real"
-        )
-        with opened(sources, store, lambda cases: record_fields(settings, sources, cases)) as cases:
+        with opened(sources, store, told(context)) as cases:
             total = planning.forward_passes(cases, pilot)
             with tqdm(total=total, desc="forward passes of the pilot", leave=False, disable=None) as bar:
                 try:
@@ -105,7 +67,7 @@ def plan(
                     )  # fmt: skip
                 except ValueError as error:
                     raise InputError(str(error)) from None
-            origin = provenance(settings, {sources.label: cases})
+            origin = provenance(told(context), {sources.label: cases})
     same = _same_options(context, "score")
     if json:
         print_json(report.document(found, same) | {"provenance": origin})

@@ -8,27 +8,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.console import exit_codes, print_json, say, show, show_table
-from vrpo_theory.options import (
-    COUNT,
-    Adapter,
-    BatchTokens,
-    Beta,
-    ChatTemplate,
-    Device,
-    DeviceMap,
-    Dtype,
-    EndOfTurn,
-    Json,
-    Limit,
-    Pairs,
-    Policy,
-    Reference,
-    Rendered,
-    Seed,
-    Store,
-    Truncate,
-)
+from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, told
+from vrpo_theory.cli.sources import reads_cases
+from vrpo_theory.runs.console import exit_codes, print_json, say, show, show_table
+from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.uncertainty import error_digits, with_error
 
 FEW = 5
@@ -36,10 +19,10 @@ FEW = 5
 ROUGH = f"fewer than {FEW} degrees of freedom: the standard error may be off by a third or more; take more groups"
 
 
+@reads_cases()
 def score(
-    policy: Policy,
-    reference: Reference,
-    pairs: Pairs,
+    context: typer.Context,
+    sources: Sources,
     method: Annotated[
         Literal["auto", "exact", "mc"],
         typer.Option(help="auto: mc with any option of the budget; else exact for responses of up to 12 tokens"),
@@ -58,16 +41,7 @@ def score(
     ] = None,
     beta: Beta = 0.2,
     seed: Seed = 0,
-    limit: Limit = None,
-    truncate: Truncate = False,
-    rendered: Rendered = False,
-    end_of_turn: EndOfTurn = True,
-    chat_template: ChatTemplate = None,
-    adapter: Adapter = None,
     batch_tokens: BatchTokens = 2**12,
-    device: Device = "cpu",
-    device_map: DeviceMap = None,
-    dtype: Dtype = "float32",
     store: Store = None,
     shown: Annotated[
         int | None, typer.Option("--show", min=1, help="print the first N pairs (3) as they are scored, then stop")
@@ -78,29 +52,20 @@ def score(
     with exit_codes():
         from tqdm import tqdm
 
-        from vrpo_theory import inputs, scoring
+        from vrpo_theory import scoring
         from vrpo_theory.couplings import Coupling
         from vrpo_theory.errors import InputError
-        from vrpo_theory.inputs import Sources
-        from vrpo_theory.recording import opened
-        from vrpo_theory.reproduce import Context
-        from vrpo_theory.reproduce._provenance import provenance, record_fields
+        from vrpo_theory.runs import inputs
+        from vrpo_theory.runs.provenance import provenance
+        from vrpo_theory.runs.recording import opened
 
         sampler = scoring.sampler(Coupling(shared), design, weighting, n_t, n_yt, groups)
         if method == "exact" and sampler.chosen:
             raise InputError("--method exact evaluates every mask and has no budget: drop --n-t and the like, or exact")
-        options = {"device": device, "dtype": dtype, "device_map": device_map}
-        sources = Sources(
-            policy, reference, pairs, limit, truncate, end_of_turn, adapter, options, rendered, chat_template
-        )  # fmt: skip
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
-        context = Context(
-            seed=seed, beta=beta, method=method, limit=limit, batch_tokens=batch_tokens, device=device, dtype=dtype,
-            scale="real",
-        )  # fmt: skip
-        with opened(sources, store, lambda cases: record_fields(context, sources, cases)) as cases:
+        with opened(sources, store, told(context)) as cases:
             if method == "auto" and not sampler.chosen:
                 say(scoring.choice(cases, sampler))
             total = scoring.forward_passes(cases, method, sampler)
@@ -109,7 +74,7 @@ def score(
                     cases, method=method, sampler=sampler, beta=beta, seed=seed, batch_tokens=batch_tokens,
                     progress=bar.update,
                 )  # fmt: skip
-            origin = provenance(context, {sources.label: cases}) | {"sampler": sampler.document()}
+            origin = provenance(told(context), {sources.label: cases}) | {"sampler": sampler.document()}
         _print(documents, origin, as_json=json)
 
 

@@ -12,8 +12,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory._registry import Registry
 from vrpo_theory.randomness import Uniforms
+from vrpo_theory.registry import Registry
 from vrpo_theory.types import Budget, Form, Masks
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")

@@ -15,7 +15,7 @@ from vrpo_theory import batching, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact.cases import within
 from vrpo_theory.exact.enumeration import all_masks
-from vrpo_theory.parameters import differentiating, select_parameters, trainable
+from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.types import SIDES, Case, PreferencePair, Request, Side, Trainable
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def gradient_grams(
     case : Case
         ``case.policy`` is a torch model; it is left as it was, flags and gradients included.
     parameters : sequence of {"full", "up-proj"}
-        As in `vrpo_theory.parameters.select_parameters`.
+        As in `vrpo_theory.models.base.select_parameters`.
     numbers : int
         Bounds the numbers of gradients in memory, unless two rows have more. Where they do not all fit, rows come in
         blocks, and a block is computed again for every later one.

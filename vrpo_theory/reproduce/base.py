@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vrpo_theory._registry import Registry
 from vrpo_theory.batching import BATCH_TOKENS
 from vrpo_theory.documents import finite
 from vrpo_theory.elbo import Progress
 from vrpo_theory.preference import BETA, require_beta
+from vrpo_theory.registry import Registry
 from vrpo_theory.types import Case
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Cases = Mapping[str, Sequence[Case]]
 
-EXHIBITS: Registry[Exhibit] = Registry("exhibit", "vrpo_theory.reproduce")
+EXHIBITS: Registry[Exhibit] = Registry("exhibit", "vrpo_theory.reproduce.exhibits")
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,11 @@ class Context:
         require_beta(self.beta)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """All that a number may depend on: cases are recorded as models and pairs, and bars move no number."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cases", "progress")}
+
+    @property
     def _silent(self) -> bool | None:
         """tqdm's None: silent unless standard error is a terminal."""
         return None if self.progress else True
@@ -159,6 +164,10 @@ class Exhibit:
         The picture, from the numbers alone.
     cases : Context -> Cases
         Toys to use when the user brings no models.
+    scales : tuple of {"toy", "real"}
+        Whether it can be had on toys, on the user's models, or both.
+    beyond_records : Context -> list of str
+        Numbers that need the models, so that a record of their evaluations does not give them.
     """
 
     name: str
@@ -169,6 +178,7 @@ class Exhibit:
     cases: Callable[[Context], Cases] = lambda context: {}
     aliases: tuple[str, ...] = ()
     scales: tuple[str, ...] = ("toy",)
+    beyond_records: Callable[[Context], list[str]] = lambda context: []
 
     def documents(self, context: Context) -> list[dict[str, Any]]:
         """Cells as JSON, from the exhibit's toys unless the context brings cases."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, preference
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import Design
+from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.numerics import variance_from_squares
-from vrpo_theory.parameters import differentiating, select_parameters, trainable
 from vrpo_theory.types import Budget, Case, Estimate, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN

@@ -43,7 +43,7 @@ def precision_deviations(
     Parameters
     ----------
     cases : sequence of Case
-        Of the same two models, which can be `vrpo_theory.models._wrapped.Wrapped.widened`.
+        Of the same two models, which can be `vrpo_theory.checkpoints.wrapped.Wrapped.widened`.
     budget : Budget
         Masks a response, shared by policy and reference.
     """

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, functionals
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.numerics import jackknife, sigmoid, total
-from vrpo_theory.parameters import differentiating, select_parameters, trainable
 from vrpo_theory.randomness import Address
 from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
 from vrpo_theory.sampling.spread import Spread

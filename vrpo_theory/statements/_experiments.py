@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vrpo_theory.statements._laws import Array, expect
+from vrpo_theory.instances import Array, expect
 from vrpo_theory.types import Budget, Moments
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from vrpo_theory import instances
 from vrpo_theory.statements import _experiments as experiments
-from vrpo_theory.statements import _laws as laws
 from vrpo_theory.types import Budget, Profile
 
 BUDGETS = (Budget(1, 1), Budget(2, 1), Budget(1, 2), Budget(2, 2), Budget(3, 1))
@@ -19,7 +19,7 @@ def random_instance(domain: str, rng: np.random.Generator) -> Any:
     return GENERATORS[domain](rng)
 
 
-def _simplex(rng: np.random.Generator, *shape: int) -> laws.Array:
+def _simplex(rng: np.random.Generator, *shape: int) -> instances.Array:
     return rng.dirichlet(np.full(shape[-1], 0.7), size=shape[:-1])
 
 
@@ -27,15 +27,17 @@ def _scale(rng: np.random.Generator, low: float = 1e-2, high: float = 30.0) -> f
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _score_law(rng: np.random.Generator) -> laws.ScoreLaw:
+def _score_law(rng: np.random.Generator) -> instances.ScoreLaw:
     atoms = int(rng.integers(2, 6))
-    return laws.score_law(_simplex(rng, atoms), 3 * rng.standard_normal() + _scale(rng) * rng.standard_normal(atoms))
+    return instances.score_law(
+        _simplex(rng, atoms), 3 * rng.standard_normal() + _scale(rng) * rng.standard_normal(atoms)
+    )
 
 
-def _gradient_law(rng: np.random.Generator) -> laws.GradientLaw:
+def _gradient_law(rng: np.random.Generator) -> instances.GradientLaw:
     law, width = _score_law(rng), int(rng.integers(1, 4))
     gradient = _scale(rng) * rng.standard_normal(width) + _scale(rng) * rng.standard_normal((len(law.prob), width))
-    return laws.gradient_law(law.prob, law.value, gradient)
+    return instances.gradient_law(law.prob, law.value, gradient)
 
 
 def _two_stage(rng: np.random.Generator, columns: int, levels: int | None = None) -> experiments.TwoStage:
@@ -62,9 +64,9 @@ def _margin_law(rng: np.random.Generator) -> experiments.MarginLaw:
     return experiments.margin_law(chosen, rejected, BUDGETS[int(rng.integers(3))], float(rng.uniform(0.05, 2)))
 
 
-def _mask_table(rng: np.random.Generator) -> laws.MaskTable:
+def _mask_table(rng: np.random.Generator) -> instances.MaskTable:
     length = int(rng.integers(1, 6))
-    return laws.MaskTable(laws.masked(-rng.exponential(1 + rng.random(length), (2**length, length))))
+    return instances.MaskTable(instances.masked(-rng.exponential(1 + rng.random(length), (2**length, length))))
 
 
 def _profile(rng: np.random.Generator) -> Profile:

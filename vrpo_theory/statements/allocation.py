@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vrpo_theory.instances import spread
 from vrpo_theory.statements._experiments import EstimatorLaw, TwoStage, estimator_law
-from vrpo_theory.statements._laws import spread
 from vrpo_theory.statements.base import PAPER, state
 from vrpo_theory.types import Budget, Moments
 

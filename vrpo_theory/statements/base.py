@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vrpo_theory._registry import Registry
+from vrpo_theory.registry import Registry
 from vrpo_theory.statements._random import GENERATORS, random_instance
 
 Relation = Literal["=", "<=", "approx", "implies", "diverges"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from vrpo_theory.instances import ScoreLaw, two_point
 from vrpo_theory.statements import loss
-from vrpo_theory.statements._laws import ScoreLaw, two_point
 from vrpo_theory.statements.base import state
 
 CUBIC = 1 / (36 * math.sqrt(3))

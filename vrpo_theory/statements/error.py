@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from vrpo_theory.instances import ScoreLaw, score_law, two_point
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.statements import loss
-from vrpo_theory.statements._laws import ScoreLaw, score_law, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 UNBIASED = "E s_hat = s, the true score"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from vrpo_theory.instances import ScoreLaw, gaussian, two_point
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.statements import loss
-from vrpo_theory.statements._laws import ScoreLaw, gaussian, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 

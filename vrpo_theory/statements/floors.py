@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vrpo_theory.instances import MaskTable
 from vrpo_theory.numerics import total
-from vrpo_theory.statements._laws import MaskTable
 from vrpo_theory.statements.time_form import mask_probability, nodes
 
 

@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vrpo_theory.instances import GradientLaw, expect
 from vrpo_theory.numerics import sigmoid, total
-from vrpo_theory.statements._laws import GradientLaw, expect
 
 Array = NDArray[np.float64]
 

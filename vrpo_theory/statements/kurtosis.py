@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.statements._laws import ScoreLaw, expect, two_point
+from vrpo_theory.instances import ScoreLaw, expect, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 PRINTED = math.sqrt(0.2) * 0.8**2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vrpo_theory.instances import Array, ScoreLaw, expect, two_point
 from vrpo_theory.numerics import log_sigmoid, sigmoid
-from vrpo_theory.statements._laws import Array, ScoreLaw, expect, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 

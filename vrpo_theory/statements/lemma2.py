@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.instances import GradientLaw, expect, gradient_law
 from vrpo_theory.numerics import total
 from vrpo_theory.statements import gradient
-from vrpo_theory.statements._laws import GradientLaw, expect, gradient_law
 from vrpo_theory.statements.base import PAPER, state
 
 STEP = 1e-20

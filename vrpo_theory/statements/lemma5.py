@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vrpo_theory.instances import spread
 from vrpo_theory.statements._experiments import EstimatorLaw
-from vrpo_theory.statements._laws import spread
 from vrpo_theory.statements.base import PAPER, state
 from vrpo_theory.types import Budget, Moments
 

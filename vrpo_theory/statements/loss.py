@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vrpo_theory.instances import ScoreLaw, expect
 from vrpo_theory.numerics import log_sigmoid, sigmoid
-from vrpo_theory.statements._laws import ScoreLaw, expect
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.statements._laws import ScoreLaw, expect, gaussian, score_law, two_point
+from vrpo_theory.instances import ScoreLaw, expect, gaussian, score_law, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 Array = NDArray[np.float64]

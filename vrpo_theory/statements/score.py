@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vrpo_theory.instances import expect, spread
 from vrpo_theory.numerics import total
 from vrpo_theory.statements._experiments import MarginLaw, TwoStage, margin_law
-from vrpo_theory.statements._laws import expect, spread
 from vrpo_theory.statements.base import PAPER, state
 from vrpo_theory.types import Budget
 

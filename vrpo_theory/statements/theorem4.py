@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
+from vrpo_theory.instances import GradientLaw, expect, gradient_law
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.statements import gradient
-from vrpo_theory.statements._laws import GradientLaw, expect, gradient_law
 from vrpo_theory.statements.base import PAPER, state
 
 BOUND = "||grad s_hat|| <= C"

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vrpo_theory.instances import MaskTable, independent_tokens
 from vrpo_theory.numerics import total
-from vrpo_theory.statements._laws import MaskTable, independent_tokens
 from vrpo_theory.statements.base import PAPER, state
 from vrpo_theory.types import Profile
 

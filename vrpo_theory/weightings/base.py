@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory._registry import Registry
+from vrpo_theory.registry import Registry
 from vrpo_theory.types import Form, Masks
 
 WEIGHTINGS: Registry[type[Weighting]] = Registry("weighting", "vrpo_theory.weightings")

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from vrpo_theory.checkpoints.facts import Source, agreed, mask_token, settled
+from vrpo_theory.checkpoints.folder import config_file, local_folder, read_options
+from vrpo_theory.checkpoints.placement import Placement, require_whole
+from vrpo_theory.checkpoints.shards import weight_files
+from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.errors import InputError, one_line
-from vrpo_theory.models._facts import Source, agreed, mask_token, settled
-from vrpo_theory.models._folder import config_file, local_folder, read_options
-from vrpo_theory.models._placement import Placement, require_whole
-from vrpo_theory.models._shards import weight_files
-from vrpo_theory.models._weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.models.llada.configuration import LLaDAConfig
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 from vrpo_theory.models.llada.predictor import LLaDA

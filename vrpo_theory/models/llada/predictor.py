@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vrpo_theory.models._identity import moving
-from vrpo_theory.models._wrapped import Wrapped, scored
+from vrpo_theory.checkpoints.identity import moving
+from vrpo_theory.checkpoints.wrapped import Wrapped, scored
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 
 LOGITS = 2**25

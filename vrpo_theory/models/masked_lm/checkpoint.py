@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel, __version__
 
+from vrpo_theory.checkpoints.facts import mask_token, settled
+from vrpo_theory.checkpoints.folder import local_folder, read_options
+from vrpo_theory.checkpoints.notes import note, some
+from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
+from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.errors import InputError, one_line
-from vrpo_theory.models._facts import mask_token, settled
-from vrpo_theory.models._folder import local_folder, read_options
-from vrpo_theory.models._notes import note, some
-from vrpo_theory.models._placement import Placement, quiet, require_whole
-from vrpo_theory.models._weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.models.masked_lm.predictor import MaskedLM, require_sound
 
 MASKS = ("[MASK]", "<mask>")

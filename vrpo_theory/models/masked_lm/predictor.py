@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from vrpo_theory.checkpoints.identity import structure
+from vrpo_theory.checkpoints.wrapped import Wrapped, scored
 from vrpo_theory.errors import InputError, one_line
-from vrpo_theory.models._identity import structure
-from vrpo_theory.models._wrapped import Wrapped, scored
 from vrpo_theory.rounding import of_tokens
 
 LOGITS = 2**25

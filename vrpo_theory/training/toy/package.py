@@ -33,10 +33,10 @@ PAIRS, PROMPTS, FIRST, SHORTEST = 32, 400, 3, toy.LENGTHS[0]
 """Packaged pairs a length; test prompts a task; steps whose losses the card keeps; length of the exact measurements."""
 VERSIONS = ("numpy", "safetensors", "torch", "transformers")
 SOURCES = (
-    "batching.py", "couplings.py", "data/toy/*.py", "designs/base.py", "designs/iid.py", "elbo.py", "functionals.py",
-    "models/_wrapped.py", "models/llada/configuration.py", "models/llada/modeling.py", "models/llada/predictor.py",
-    "numerics.py", "preference.py", "randomness.py", "training/*.py", "training/toy/recipe.py", "types/*.py",
-    "weightings/base.py", "weightings/plain.py",
+    "batching.py", "checkpoints/wrapped.py", "couplings.py", "data/toy/*.py", "designs/base.py", "designs/iid.py",
+    "elbo.py", "functionals.py", "models/llada/configuration.py", "models/llada/modeling.py",
+    "models/llada/predictor.py", "numerics.py", "preference.py", "randomness.py", "training/*.py",
+    "training/toy/recipe.py", "types/*.py", "weightings/base.py", "weightings/plain.py",
 )  # fmt: skip
 """Files that the weights depend on."""
 

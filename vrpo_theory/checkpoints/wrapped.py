@@ -1,0 +1,146 @@
+"""What the predictors around modules of transformers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from vrpo_theory.checkpoints.identity import arithmetic, digest, moving, signature
+from vrpo_theory.errors import InputError
+
+Head = Callable[[Tensor], Tensor]
+
+
+class Wrapped(nn.Module):
+    """A module of transformers with the attributes of a `vrpo_theory.models.base.Model`.
+
+    Parameters
+    ----------
+    module : PreTrainedModel
+        Shared, not copied; its weights, device and dtype are the predictor's.
+    vocabulary : int
+        Ids a response may hold.
+    mask_token_id : int
+    max_length : int
+        Most tokens of a prompt and its response together.
+    """
+
+    limit = "max_length"
+    """Name of the longest length in messages."""
+
+    def __init__(self, module: PreTrainedModel, vocabulary: int, mask_token_id: int, max_length: int) -> None:
+        super().__init__()
+        self.module: Any = module
+        self.vocabulary, self.mask_token_id, self.max_length = vocabulary, mask_token_id, max_length
+        self._checkpointed = False
+        self._hashed: tuple[object, str] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.module.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that a forward pass depends on as it is now; computed again only after something changed.
+
+        Covered: configuration, mask token, weights and buffers with their types, every part's class and attributes (an
+        adapter's scaling and whether it is on), attention implementation, matrix precision. Not covered: the device,
+        which moves numbers by rounding alone, and the versions of libraries; records store both in addition.
+        """
+        options = self._options() | {
+            "mask_token_id": self.mask_token_id,
+            "attention": self.module.config._attn_implementation,
+            "arithmetic": arithmetic(self.device),
+        }
+        state = options, signature(self.module)
+        if self._hashed is None or self._hashed[0] != state:
+            self._hashed = state, digest(self.module, options)
+        return self._hashed[1]
+
+    def checkpoint_gradients(self) -> None:
+        """Recompute the activations of a block in the backward pass instead of keeping them: the same numbers."""
+        self.module.activation_checkpointing_enable()
+        self._checkpointed = True
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training or eval mode; blocks whose activations are recomputed stay in training mode themselves.
+
+        transformers recomputes in no other mode. The layers inside such a block follow ``mode`` as all others do.
+        """
+        super().train(mode)
+        for block in self.modules():
+            if isinstance(block, GradientCheckpointingLayer):
+                block.training = mode or self._checkpointed
+        return self
+
+    @contextmanager
+    def widened(self) -> Iterator[Self]:
+        """With half-precision weights as float32 for a while: the same values, so the change is that of computing."""
+        narrow = [p for p in self.module.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
+        kept = [p.data for p in narrow]
+        try:
+            for parameter in narrow:
+                parameter.data = parameter.data.float()
+            yield self
+        finally:
+            for parameter, data in zip(narrow, kept, strict=True):
+                parameter.data = data
+
+    def _options(self) -> dict[str, Any]:
+        """The part of the configuration that moves a logit."""
+        return moving(self.module.config.to_dict())
+
+    def _check(self, tokens: Tensor, attention: Tensor) -> None:
+        alien = attention & ((tokens < 0) | (tokens >= self.vocabulary))
+        if alien.any():
+            raise InputError(
+                f"token id {int(tokens[alien][0])} is outside the vocabulary of {self.vocabulary}: "
+                "tokenize with this model's tokenizer"
+            )
+        longest = int(attention.sum(1).max())
+        if longest > self.max_length:
+            raise InputError(f"a sequence of {longest} tokens exceeds {self.limit}={self.max_length}: shorten it")
+
+
+def scored(head: Head, hidden: Tensor, mask: Tensor, tokens: Tensor, chunk: int) -> Tensor:
+    """Log-probabilities of the masked tokens, (B, T), 0 elsewhere; float32, or float64 for a float64 model.
+
+    Parameters
+    ----------
+    head : callable
+        Hidden states (N, D) to logits (N, V).
+    hidden : (N, D)
+        States at the masked positions, row by row.
+    mask, tokens : (B, T)
+        N masked positions, and the true tokens.
+    chunk : int
+        Positions whose logits exist at one time; they are recomputed in the backward pass, never kept.
+    """
+    value = torch.cat(list(_chunks(head, hidden, tokens[mask], max(1, chunk)))).to(mask.device)
+    return value.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), value)
+
+
+def _chunks(head: Head, hidden: Tensor, target: Tensor, chunk: int) -> Iterator[Tensor]:
+    for states, ids in zip(hidden.split(chunk), target.split(chunk), strict=True):
+        if torch.is_grad_enabled():
+            yield checkpoint(_score, head, states, ids, use_reentrant=False, preserve_rng_state=False)
+        else:
+            yield _score(head, states, ids)
+
+
+def _score(head: Head, hidden: Tensor, target: Tensor) -> Tensor:
+    logits = head(hidden)
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return wide.log_softmax(-1).gather(1, target[:, None].to(wide.device)).squeeze(1)

@@ -1,0 +1,1 @@
+"""The exhibits, one each: a file, or a folder where it has helpers of its own."""

@@ -1,0 +1,104 @@
+"""How to spend n forward passes: variance of the score against n_yt at fixed n, shared or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory import plotting
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs import DESIGNS
+from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.enumerated import enumerable, tabulated
+from vrpo_theory.reproduce.series import lines, models
+from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.types import ROLES, SIDES, Budget, Case, Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BUDGETS = (4, 16)
+Variance = Callable[[Budget, Coupling], list[Estimate]]
+"""Of the score, pair by pair."""
+
+
+def splits(n: int) -> list[Budget]:
+    """Every way to write a power of two as n_t n_yt, all timesteps first."""
+    return [Budget(n >> k, 1 << k) for k in range(n.bit_length())]
+
+
+def compute(context: Context) -> list[Cell]:
+    """Variances of the score, exact or from a pool, and their ratios to VRPO's choice: n_yt = 1, shared."""
+    return [cell for model, cases in context.cases.items() for cell in _cells(model, cases, context)]
+
+
+def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
+    variance, method = (_exact if enumerable(cases, context) else _pooled)(model, cases, context)
+    cells = []
+    for n in BUDGETS:
+        values = {(b, shared): variance(b, Coupling(shared)) for shared in (True, False) for b in splits(n)}
+        base = values[Budget(n, 1), True]
+        for (budget, shared), estimates in values.items():
+            column = {"model": model, "n": n, "n_t": budget.n_t, "n_yt": budget.n_yt, "shared": shared}
+            cell = partial(Cell, column=column, method=method)
+            cells.append(cell("var_score", **over_pairs(estimates, context.seed), unit="nats^2"))
+            cells.append(cell("var_score_ratio", **ratio_of_means(estimates, base, context.seed)))
+    return cells
+
+
+def _exact(model: str, cases: Sequence[Case], context: Context) -> tuple[Variance, str]:
+    from vrpo_theory import exact
+
+    profiles = [exact.profiles(answer) for answer in tabulated(model, cases, context)]
+    design, factor = DESIGNS["iid_count"](), context.beta**2
+
+    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
+        return [Estimate(factor * exact.margin_variance(p, design, budget, coupling)) for p in profiles]
+
+    return variance, "exact"
+
+
+def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Variance, str]:
+    """Of long responses: every split from one pool of evaluations a pair."""
+    from vrpo_theory import sampling
+
+    pool = Budget(*context.pool)
+    with context.bar(model, len(ROLES) * len(SIDES) * pool.n * len(cases)) as progress:
+        pools = sampling.draw_pools(
+            cases, pool, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
+        )
+
+    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
+        return [p.score_variance(budget, coupling, context.beta) for p in pools]
+
+    return variance, "pooled"
+
+
+def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+    """A panel a model: variance against n_yt, a line for each n and coupling."""
+    part = [c for c in cells if c["row"] == "var_score"]
+    figure, axes = plotting.panels(len(models(part)))
+    for ax, model in zip(axes, models(part), strict=True):
+        drawn = lines([c for c in part if c["column"]["model"] == model], _label, "n_yt")
+        plotting.curves(ax, drawn, title=model, xlabel="n_yt (n_t = n / n_yt)", ylabel="variance of the score, nats^2")
+        ax.set_xscale("log", base=2)
+    return figure
+
+
+def _label(column: Mapping[str, Any]) -> str:
+    return f"n = {column['n']}, {'shared' if column['shared'] else 'not shared'}"
+
+
+exhibit(
+    Exhibit(
+        name="allocation",
+        title="Variance of the score at a fixed budget n = n_t n_yt",
+        paper_ref="2505.19223v2, Propositions 1 and 2",
+        compute=compute,
+        plot=plot,
+        cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
+        scales=("toy", "real"),
+    )
+)

@@ -1,0 +1,134 @@
+"""The VRPO ablation: variance of score, loss and gradient in six configurations (2505.19223v2, Table 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory import plotting
+from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.exhibits.table3.spread import spread
+from vrpo_theory.reproduce.exhibits.table3.study import HALF
+from vrpo_theory.reproduce.paper import tables
+from vrpo_theory.reproduce.series import points, printed
+from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
+from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import clear_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured
+
+UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_gradient": "squared norm",
+         "var_gradient_loo": "squared norm", "dtype_token": "nats", "dtype_score": "nats"}  # fmt: skip
+MEASURED = ("var_score", "var_loss", "var_gradient")
+"""Rows of the printed table that need no training."""
+CERTAIN = 3.0
+"""Standard errors, or the same tail of Student's t, by which an estimate must clear 1 before its sign is judged."""
+
+
+def compute(context: Context) -> list[Cell]:
+    """Per model: the measured rows, each with its ratios to base; then the rows that need training."""
+    from vrpo_theory.reproduce.exhibits.table3 import ablation
+    from vrpo_theory.runs import ranks
+
+    printed = [ablation.Configuration(c["n_t"], c["n_yt"], c["shared"]) for c in _ablation_table()["configurations"]]
+    cells = []
+    for model, cases in context.cases.items():
+        found = ranks.gathered(lambda part: ablation.rows(part, printed, context), cases, ablation.merged)
+        for measured in [*found, *ablation.dtype_rows(cases, printed[0], context)]:
+            cells += _row(measured, model, context)
+        cells += _training_rows(printed, model)
+    return cells
+
+
+def _ablation_table() -> dict[str, Any]:
+    return tables()["table2ablation"]
+
+
+def _column(model: str, c: Configuration) -> dict[str, Any]:
+    return {"model": model, "n_t": c.n_t, "n_yt": c.n_yt, "shared": c.shared}
+
+
+def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
+    """A row and, beneath it, its ratios to the base column (the first) and, at real scale, its spread over pairs."""
+    printed = _ablation_table()["rows"].get(measured.row)
+    base = next(iter(measured.values.values()))
+    values: list[Cell] = []
+    ratios: list[Cell] = []
+    spreads: list[Cell] = []
+    for k, (c, estimates) in enumerate(measured.values.items()):
+        about: dict[str, Any] = {"column": _column(model, c), "n": measured.n, "method": measured.method}
+        numbers = _value(measured, c, context) | {"paper": None if printed is None else printed[k]}
+        values.append(Cell(measured.row, **numbers, unit=UNITS[measured.row], **about))
+        if printed is not None:
+            ratio = ratio_of_means(estimates, base, context.seed, measured.remark)
+            verdict = order(ratio, printed[k], printed[0], exact=measured.method == "exact")
+            paper = printed[k] / printed[0]
+            ratios.append(Cell(f"{measured.row}_ratio", **ratio, paper=paper, verdict=verdict, **about))
+            if context.scale == "real":
+                spreads += spread(measured.row, estimates, unit=UNITS[measured.row], **about)
+    return values + ratios + spreads
+
+
+def _value(measured: Measured, c: Configuration, context: Context) -> dict[str, Any]:
+    """The mean over pairs, and what is predicted of it."""
+    estimates, expected = measured.values[c], measured.predicted.get(c)
+    empty = {"value": None, "note": measured.remark}
+    summary = over_pairs(estimates, context.seed, measured.remark) if estimates else empty
+    return summary | {"predicted": sum(expected) / len(expected) if expected else None}
+
+
+def order(ratio: Mapping[str, Any], printed: float, printed_base: float, *, exact: bool) -> str | None:
+    """Whether value - base has the paper's sign; across scales nothing more can be asked.
+
+    Null where there is no ratio. An exact ratio is judged as it stands; an estimate needs an error that it clears.
+    """
+    if printed == printed_base or ratio["value"] is None:
+        return None  # the base itself, a printed tie, or 0/0
+    found = Estimate(ratio["value"], ratio["stderr"], df=ratio["df"])
+    if not exact and (found.stderr is None or not clear_of(found, 1.0, CERTAIN)):
+        return "inconclusive"
+    return "order holds" if (found.value - 1) * (printed - printed_base) > 0 else "order fails"
+
+
+def _training_rows(printed: Sequence[Configuration], model: str) -> list[Cell]:
+    return [
+        Cell(row, _column(model, c), None, method="paper", paper=number, note="not reproduced: needs training")
+        for row, numbers in _ablation_table()["rows"].items()
+        if row not in MEASURED
+        for c, number in zip(printed, numbers, strict=True)
+    ]
+
+
+def _beyond_records(context: Context) -> list[str]:
+    rows = ["variances of the gradient"] * (context.gradient != "none")
+    return rows + ["deviations from float32"] * (context.dtype in HALF)
+
+
+def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+    """Ratios to base, a panel a row: the paper's beside each model's."""
+    figure, axes = plotting.panels(len(MEASURED))
+    for ax, row in zip(axes, MEASURED, strict=True):
+        part = [c for c in cells if c["row"] == f"{row}_ratio"]
+        series = {"paper (8B)": printed(part)} | points(part, lambda column: column["model"])
+        plotting.grouped_dots(ax, series, title=f"{row}, ratio to base", ylabel="ratio")
+    return figure
+
+
+exhibit(
+    Exhibit(
+        name="table3",
+        aliases=("table2",),
+        title="VRPO ablation: estimator variances",
+        paper_ref="2505.19223v2, Table 2 (the ablation)",
+        compute=compute,
+        plot=plot,
+        cases=partial(toys, labels=("toy LLaDA", "markov")),
+        scales=("toy", "real"),
+        beyond_records=_beyond_records,
+    )
+)

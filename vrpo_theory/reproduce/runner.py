@@ -1,0 +1,194 @@
+"""Runs exhibits one by one; each is on disk before the next starts, so an interrupted run resumes by itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vrpo_theory import plotting
+from vrpo_theory.errors import CheckError, InputError
+from vrpo_theory.files import require_writable, write_atomically
+from vrpo_theory.reproduce import report
+from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
+from vrpo_theory.reproduce.comparison import differences
+from vrpo_theory.runs import ranks
+from vrpo_theory.runs.console import print_json, say
+from vrpo_theory.runs.inputs import Sources
+from vrpo_theory.runs.provenance import provenance, signed, unaltered
+from vrpo_theory.runs.recording import opened, replayed
+
+Document = dict[str, Any]
+
+
+def find(names: Sequence[str]) -> list[Exhibit]:
+    """Exhibits by name or alias, each once; InputError lists the names."""
+    try:
+        return list({EXHIBITS[name].name: EXHIBITS[name] for name in names}.values())
+    except KeyError as error:
+        raise InputError(str(error.args[0])) from None
+
+
+def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -> Document:
+    """Compute an exhibit and write its JSON, Markdown and figure; unchanged inputs are read back instead."""
+    context = replace(context, cases=context.cases or exhibit.cases(context))
+    origin = provenance(context.options, context.cases)
+    path = _file(exhibit, out, "json")
+    known = None if fresh else _read(path)
+    if known is not None and known["provenance"].get("inputs") == origin["inputs"] and _trusted(known, path):
+        say(f"{exhibit.name}: inputs unchanged, read from {path} (--fresh recomputes)")
+        if ranks.rank() == 0:
+            _illustrate(exhibit, known, out)
+        return known
+    document = signed({"cells": exhibit.documents(context), "provenance": origin})
+    if ranks.rank() == 0:
+        _write(exhibit, document, out)
+    return document
+
+
+def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
+    """Recompute an exhibit and hold it against what ``out`` has; CheckError names the first differences."""
+    stored = _read(out / f"{exhibit.name}.json")
+    if stored is None:
+        raise InputError(f"--check: {out / exhibit.name}.json is missing or unreadable; run without --check first")
+    context = replace(context, cases=context.cases or exhibit.cases(context))
+    cells = exhibit.documents(context)
+    found = list(differences(stored["cells"], cells, context.cases))
+    if found:
+        raise CheckError(f"{exhibit.name}: {len(found)} differences from {out}; first: {'; '.join(found[:3])}")
+    say(f"{exhibit.name}: {len(cells)} cells in {out} hold")
+    return {"cells": cells, "provenance": provenance(context.options, context.cases)}
+
+
+def _read(path: Path) -> Document | None:
+    try:
+        document = json.loads(path.read_text())
+        return document if isinstance(document["cells"], list) and isinstance(document["provenance"], dict) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _trusted(known: Document, path: Path) -> bool:
+    """Whether a file holds the numbers that were computed; one that was edited is reported and renamed."""
+    if unaltered(known):
+        return True
+    if "cells" in known["provenance"] and ranks.rank() == 0:
+        aside = path.with_suffix(".edited.json")
+        path.replace(aside)
+        say(f"{path} was changed after it was computed: kept as {aside}, and computed again")
+    return False
+
+
+ILLUSTRATIONS: dict[str, Callable[[Exhibit, Document], str | bytes]] = {
+    "md": report.markdown,
+    "png": lambda exhibit, document: plotting.png(lambda: exhibit.plot(document["cells"])),
+}
+"""Files beside the numbers, by their ending."""
+
+
+def _file(exhibit: Exhibit, out: Path, ending: str) -> Path:
+    return out / f"{exhibit.name}.{ending}"
+
+
+def _write(exhibit: Exhibit, document: Document, out: Path) -> None:
+    """Numbers first; what illustrated other numbers goes before they come."""
+    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    for ending in ILLUSTRATIONS:
+        _file(exhibit, out, ending).unlink(missing_ok=True)
+    write_atomically(_file(exhibit, out, "json"), text)
+    _illustrate(exhibit, document, out)
+
+
+def _illustrate(exhibit: Exhibit, document: Document, out: Path) -> None:
+    """Write page and picture where they are missing."""
+    for ending, render in ILLUSTRATIONS.items():
+        path = _file(exhibit, out, ending)
+        if not path.exists():
+            with _optional(str(path)):
+                write_atomically(path, render(exhibit, document))
+
+
+@contextmanager
+def _optional(what: str) -> Iterator[None]:
+    """The numbers are kept without it: any error is a line of warning."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"warning: no {what}: {reason}; the numbers are kept, the same command tries again")
+
+
+def main(
+    names: Sequence[str],
+    context: Context,
+    out: Path,
+    sources: Sources,
+    *,
+    store: Path | None = None,
+    from_store: Path | None = None,
+    as_json: bool = False,
+    check: bool = False,
+    fresh: bool = False,
+    paper: bool = False,
+) -> None:
+    """Run or check the named exhibits and print them, as tables or as one JSON document."""
+    chosen = find(names)
+    if not check:
+        require_writable(out, *(f"{exhibit.name}.{kind}" for exhibit in chosen for kind in ("json", "md", "png")))
+    ranks.join()
+    with _on(context, chosen, sources, store, from_store) as ready:
+        documents = {
+            exhibit.name: check_against(exhibit, ready, out) if check else run(exhibit, ready, out, fresh=fresh)
+            for exhibit in chosen
+        }
+    if ranks.rank() > 0:
+        return
+    if as_json:
+        print_json({"exhibits": documents})
+    for exhibit in chosen:
+        if not as_json:
+            with _optional(f"table of {exhibit.name}"):
+                report.print_tables(exhibit, documents[exhibit.name], paper=paper)
+        if not check:
+            _say_where(exhibit, out)
+
+
+def _say_where(exhibit: Exhibit, out: Path) -> None:
+    others = [f".{ending}" for ending in ILLUSTRATIONS if _file(exhibit, out, ending).exists()]
+    say("written: " + ", ".join([str(_file(exhibit, out, "json")), *others]))
+
+
+@contextmanager
+def _on(
+    context: Context, chosen: Sequence[Exhibit], sources: Sources, store: Path | None, from_store: Path | None
+) -> Iterator[Context]:
+    """The context on toys, on the user's checkpoints and pairs, or on a record of them."""
+    if not (sources.given or from_store):
+        if store:
+            raise InputError("--store keeps evaluations of checkpoints: give --policy, --reference and --pairs too")
+        yield context
+        return
+    toy_only = [e.name for e in chosen if "real" not in e.scales]
+    if toy_only:
+        raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference, --pairs and --from-store")
+    context = replace(context, scale="real")
+    if from_store:
+        if sources.given:
+            raise InputError("--from-store needs no models and has its pairs: drop --policy, --reference and --pairs")
+        with replayed(from_store) as (cases, fields):
+            context = replace(context, device=fields["device"], dtype=fields["dtype"])
+            _say_what_is_left_out(from_store, context, chosen)
+            yield replace(context, cases={fields["label"]: cases[: context.limit]}, gradient="none")
+        return
+    with opened(sources, store, context.options, ranks.rank()) as cases:
+        yield replace(context, cases={sources.label: cases})
+
+
+def _say_what_is_left_out(store: Path, context: Context, chosen: Sequence[Exhibit]) -> None:
+    """One line on what evaluations alone do not give."""
+    rows = [row for exhibit in chosen for row in exhibit.beyond_records(context)]
+    if rows:
+        say(f"{store} gives no {' and no '.join(rows)}: they need the models (--policy, --reference, --pairs)")

@@ -1,0 +1,47 @@
+"""From cells to what a figure draws: every method that the cells have, each under its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vrpo_theory.plotting import Line, Points
+from vrpo_theory.reproduce.report import Cells, column_label
+
+Label = Callable[[Mapping[str, Any]], str]
+"""Of a cell's column."""
+
+
+def models(cells: Cells) -> list[str]:
+    """Names of the models, in order."""
+    return list(dict.fromkeys(c["column"]["model"] for c in cells))
+
+
+def lines(
+    cells: Cells, label: Label, x: str, value: Callable[[Mapping[str, Any]], Any] | None = None
+) -> dict[str, Line]:
+    """A line a label (and method, where there are several): values against an entry of the column."""
+    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    for cell, name in _named(cells, label):
+        xs, ys = found.setdefault(name, ([], []))
+        xs.append(cell["column"][x])
+        ys.append(cell["value"] if value is None else value(cell))
+    return dict(found)
+
+
+def points(cells: Cells, label: Label, place: Label = column_label) -> dict[str, Points]:
+    """Values with standard errors by place, a series a label (and method, where there are several)."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell, name in _named(cells, label):
+        found.setdefault(name, {})[place(cell["column"])] = (cell["value"], cell["stderr"])
+    return dict(found)
+
+
+def printed(cells: Cells) -> Points:
+    """The paper's numbers by column, which have no errors."""
+    return {column_label(c["column"]): (c["paper"], None) for c in cells}
+
+
+def _named(cells: Cells, label: Label) -> list[tuple[Mapping[str, Any], str]]:
+    several = len({c["method"] for c in cells}) > 1
+    return [(c, label(c["column"]) + (f", {c['method']}" if several else "")) for c in cells]

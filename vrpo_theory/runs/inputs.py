@@ -1,0 +1,161 @@
+"""From what a person types to cases: checkpoints and a file of preference pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vrpo_theory.errors import InputError
+from vrpo_theory.runs.console import say
+from vrpo_theory.types import Case, PreferencePair
+
+_LENGTHS = ("max_sequence_length", "max_position_embeddings")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where cases come from.
+
+    Parameters
+    ----------
+    policy, reference : path or str
+        Folders or pinned hub ids (``org/name@commit``), in the LLaDA format or a masked language model of transformers.
+    pairs : path
+        As `vrpo_theory.read_pairs` takes it; text is tokenized by the policy's tokenizer.
+    limit, truncate, append_eot, rendered
+        As in `vrpo_theory.read_pairs`.
+    chat_template : path or str, optional
+        A file, or the name of one of the tokenizer's templates.
+    adapter : path, optional
+        Folder of a LoRA adapter for the policy.
+    options : mapping
+        For both models: device, dtype, device_map, attn_implementation, gradient_checkpointing.
+    """
+
+    policy: str | Path | None = None
+    reference: str | Path | None = None
+    pairs: Path | None = None
+    limit: int | None = None
+    truncate: bool = False
+    append_eot: bool = True
+    adapter: str | Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rendered: bool = False
+    chat_template: str | Path | None = None
+
+    @property
+    def given(self) -> bool:
+        """Whether any of the three is named."""
+        return any((self.policy, self.reference, self.pairs))
+
+    @property
+    def label(self) -> str:
+        """The policy's name in tables."""
+        return Path(str(self.policy)).name
+
+
+def read_cases(sources: Sources) -> list[Case]:
+    """Load two checkpoints and the pairs to hold them against.
+
+    Raises
+    ------
+    InputError
+        If one of the three is missing, or any of them is malformed.
+    """
+    policy, reference, pairs = sources.policy, sources.reference, sources.pairs
+    missing = [f"--{name}" for name in ("policy", "reference", "pairs") if getattr(sources, name) is None]
+    if policy is None or reference is None or pairs is None:
+        raise InputError(f"missing {', '.join(missing)}: --policy DIR --reference DIR --pairs FILE.jsonl go together")
+    from vrpo_theory.checkpoints.folder import local_folder
+    from vrpo_theory.models import load_model
+
+    if str(pairs) != "-" and not pairs.exists():
+        raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
+    folder = local_folder(policy)
+    ours = load_model(folder, adapter=sources.adapter, **sources.options)
+    theirs = load_model(reference, **sources.options)
+    _require_same_words(ours, theirs)
+    if ours.fingerprint == theirs.fingerprint:
+        say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
+    bounds = {"mask_token_id": ours.mask_token_id, "max_length": min(ours.max_length, theirs.max_length)}
+    found = read(sources, lambda: tokenizer(sources, ours.mask_token_id), vocabulary=ours.vocabulary, **bounds)
+    return [Case(ours, theirs, pair) for pair in found]
+
+
+def read(sources: Sources, words: Callable[[], Any], **bounds: Any) -> list[PreferencePair]:
+    """The pairs, by a tokenizer that is loaded if there is text."""
+    from vrpo_theory.data import read_pairs
+
+    assert sources.pairs is not None
+    return read_pairs(
+        sources.pairs,
+        tokenizer=words,
+        limit=sources.limit,
+        truncate=sources.truncate,
+        append_eot=sources.append_eot,
+        rendered=sources.rendered,
+        **bounds,
+    )
+
+
+def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
+    """The policy's tokenizer.
+
+    Raises
+    ------
+    InputError
+        If the reference has another one, or its mask token is not the model's.
+    """
+    from vrpo_theory.checkpoints.folder import local_folder
+    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer, read_tokenizer, require_same
+
+    ours, theirs = (local_folder(str(source)) for source in (sources.policy, sources.reference))
+    words = load_tokenizer(ours, sources.chat_template)
+    if has_tokenizer(theirs):
+        other = read_tokenizer(theirs, chosen=sources.chat_template is not None)
+        require_same(words, other)
+        if sources.chat_template is None and other.chat_template not in (None, words.chat_template):
+            say(f"{ours} and {theirs} have different chat templates: the policy's writes the text for both")
+    if None not in (mask_token_id, words.mask_token_id) and words.mask_token_id != mask_token_id:
+        raise InputError(
+            f"{ours}: the tokenizer's mask token {words.mask_token} is {words.mask_token_id}, the model's "
+            f"mask_token_id is {mask_token_id}: correct one of them"
+        )
+    return words
+
+
+def shown(sources: Sources, count: int) -> str:
+    """The first pairs as they are scored, from tokenizer and config.json alone; see `vrpo_theory.data.show`."""
+    from vrpo_theory.checkpoints.folder import local_folder, read_options
+    from vrpo_theory.data import show
+
+    configs = [read_options(local_folder(str(source))) for source in (sources.policy, sources.reference)]
+    lengths = [int(config[name]) for config in configs for name in _LENGTHS if config.get(name)]
+    bounds = {name: configs[0].get(key) for name, key in (("vocabulary", "vocab_size"), ("mask_token_id",) * 2)}
+    read_first = replace(sources, limit=min(count, sources.limit or count))
+    found: list[Any] = []
+
+    def words() -> Any:
+        found.append(tokenizer(sources, bounds["mask_token_id"]))
+        return found[0]
+
+    pairs = read(read_first, words, max_length=min(lengths, default=None), **bounds)
+    return show(pairs, found[0] if found else _any_tokenizer(sources))
+
+
+def _any_tokenizer(sources: Sources) -> Any:
+    """The policy's tokenizer, if it has one, to decode rows of ids."""
+    from vrpo_theory.checkpoints.folder import local_folder
+    from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer
+
+    folder = local_folder(str(sources.policy))
+    return load_tokenizer(folder, sources.chat_template) if has_tokenizer(folder) else None
+
+
+def _require_same_words(policy: Any, reference: Any) -> None:
+    for name in ("vocabulary", "mask_token_id"):
+        ours, theirs = getattr(policy, name), getattr(reference, name)
+        if ours != theirs:
+            raise InputError(f"{name}: policy has {ours}, reference has {theirs}; they must come from one family")
