@@ -9,7 +9,7 @@ import pytest
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import runner
-from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured
+from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured, merged
 from vrpo_theory.runs import ranks
 from vrpo_theory.types import Case, Estimate, PreferencePair, Response
 
@@ -123,7 +123,7 @@ def test_pairs_of_one_prompt_stay_together_and_all_come_back_in_order(environmen
     monkeypatch.setattr(ranks, "join", lambda: None)
     everybody = [compute([cases[k] for k in share]) for share in shares]
     monkeypatch.setattr("accelerate.utils.gather_object", lambda mine: everybody)
-    (row,) = ranks.gathered(compute, cases)
+    (row,) = ranks.gathered(compute, cases, merged)
     assert [e.value for e in row.values[one]] == [0, 1, 2, 3, 4, 5]
     assert row.values[none] == []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from vrpo_theory.reproduce import Context
-from vrpo_theory.runs import provenance
+from vrpo_theory.runs import provenance, recording
 from vrpo_theory.store import SampleStore
 
 BASE = Path(__file__).parents[1] / "data" / "cases" / "base"
@@ -115,8 +115,8 @@ def test_a_store_of_two_models_replays_the_last_with_all_its_pairs(vrpo, score, 
 @pytest.mark.parametrize("field", ["code", "versions", "device", "dtype"])
 def test_what_could_move_an_evaluation_unnoticed_is_refused_by_name(vrpo, score, tmp_path, pairs, monkeypatch, field):
     score(tmp_path / "s", pairs)
-    record = provenance.record_fields
-    monkeypatch.setattr(provenance, "record_fields", lambda *a: record(*a) | {field: "other"})
+    record = recording.record_fields
+    monkeypatch.setattr(recording, "record_fields", lambda *a: record(*a) | {field: "other"})
     result = vrpo("score", *models(pairs), "--store", tmp_path / "s")
     assert result.exit_code == 2
     assert field in result.stderr
@@ -160,11 +160,11 @@ def test_every_option_is_an_input(option):
 
 
 def test_an_option_that_nobody_listed_is_an_input():
-    names = {field.name for field in fields(Context)} - set(provenance.HARMLESS)
-    assert set(provenance.provenance(Context(), {})["options"]) == names
-    one, other = (provenance.provenance(Tagged(temperature=t), {})["inputs"] for t in (1.0, 2.0))
+    names = {field.name for field in fields(Context)} - {"cases", "progress"}
+    assert set(Context().options) == names
+    one, other = (provenance.provenance(Tagged(temperature=t).options, {})["inputs"] for t in (1.0, 2.0))
     assert one != other
-    assert provenance.provenance(Context(progress=True), {})["inputs"] == provenance.provenance(Context(), {})["inputs"]
+    assert Context(progress=True).options == Context().options
 
 
 def test_rows_that_a_store_cannot_give_are_said(vrpo, tmp_path, pairs):

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from vrpo_theory import Budget
+from vrpo_theory import Budget, instances
 from vrpo_theory.numerics import log_sigmoid
 from vrpo_theory.statements import (
     STATEMENTS,
@@ -14,7 +14,6 @@ from vrpo_theory.statements import (
     first_order,
     floors,
     gradient,
-    instances,
     lemma5,
     loss,
     public_code,

@@ -46,7 +46,7 @@ def compute(context: Context) -> list[Cell]:
 
 
 def _ablation_table() -> dict[str, Any]:
-    return tables()["table2ablation"]
+    return tables()["table2_ablation"]
 
 
 def _column(model: str, c: Configuration) -> dict[str, Any]:
