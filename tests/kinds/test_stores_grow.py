@@ -154,7 +154,7 @@ OTHER = {"seed": 1, "beta": 0.3, "method": "mc", "limit": 1, "batch_tokens": 7, 
 @pytest.mark.parametrize("option", OTHER)
 def test_every_option_is_an_input(option):
     assert OTHER.keys() | {"cases", "progress"} == {field.name for field in fields(Context)}
-    one, other = (_provenance.provenance(Context(**values), {}) for values in ({}, {option: OTHER[option]}))
+    one, other = (provenance.provenance(Context(**values).options, {}) for values in ({}, {option: OTHER[option]}))
     assert other["options"][option] == OTHER[option]
     assert one["inputs"] != other["inputs"]
 

@@ -38,7 +38,7 @@ def test_bias_bound_is_the_log_of_a_ratio_of_hyperbolic_cosines(mean, variance):
 def test_bias_of_two_mirrored_atoms_attains_the_bound(mean, variance):
     """-log sigmoid(x) = log(2 cosh(x/2)) - x/2, and the atoms are at +-sqrt(mu^2 + V): both sides in closed form."""
     root = math.sqrt(mean**2 + variance)
-    law = _laws.two_point(-root, root, (1 - mean / root) / 2)
+    law = instances.two_point(-root, root, (1 - mean / root) / 2)
     closed = math.log(math.cosh(root / 2) / math.cosh(mean / 2))
     assert loss.bias(law) == pytest.approx(closed, rel=1e-9)
     assert float(loss.bias_bound(mean, variance)) == pytest.approx(closed, rel=1e-9)
