@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vrpo_theory import DESIGNS, Budget, Case, PreferencePair, Response
+from vrpo_theory.checkpoints.placement import DTYPES
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig, LLaDAModelLM
 from vrpo_theory.types import Request

@@ -18,6 +18,7 @@ from typing import Any, cast
 from vrpo_theory.data import read_pairs
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
+from vrpo_theory.runs.console import say
 from vrpo_theory.runs.inputs import Sources, read_cases
 from vrpo_theory.runs.provenance import record_fields
 from vrpo_theory.store import Recorded, SampleStore
