@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Flags
+from vrpo_theory.designs.base import DESIGNS, Array, Flags
 from vrpo_theory.designs.iid import IidTime
 
 
@@ -29,8 +29,8 @@ class AtLeastOne(IidTime):
     def examples(cls) -> tuple[Self, ...]:
         return (cls(0.05),)
 
-    def counts(self, block: Block, length: int) -> Array:
-        prob = super().counts(block, length)
+    def counts(self, drawn: Array, length: int) -> Array:
+        prob = super().counts(drawn, length)
         prob[..., 1] += prob[..., 0]
         prob[..., 0] = 0
         return prob

@@ -39,30 +39,20 @@ class Block:
         Each level's share of the whole estimate.
     masking : (Q, J) float, optional
         Levels that the masks are drawn at, where they differ from what the weighting reads.
+    draws : int
+        More than 1: so many of the outcomes are drawn without replacement, all equally likely.
     """
 
     prob: Array
     level: Array
     weight: Array
     masking: Array | None = None
+    draws: int = 1
 
     @property
     def drawn(self) -> Array:
         """Levels that the masks are drawn at, (Q, J)."""
         return self.level if self.masking is None else self.masking
-
-    def moments(self, mean: Array, variance: Array) -> tuple[float, float, float]:
-        """Mean, variance between outcomes and mean variance within, of the block's share of an estimate.
-
-        Parameters
-        ----------
-        mean, variance : (Q, J) float
-            Of one mask's weighted term, given its level.
-        """
-        conditional = (self.weight * mean).sum(1)
-        expected = float(self.prob @ conditional)
-        between = float(self.prob @ (conditional - expected) ** 2)
-        return expected, between, float(self.prob @ (self.weight**2 * variance).sum(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,11 +115,11 @@ class Design(ABC):
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         """Exact law of the levels as independent blocks; each level carries n_yt masks."""
 
-    def counts(self, block: Block, length: int) -> Array:
-        """P(l | outcome, level) of the number of masked tokens l = 0..L, (Q, J, L + 1)."""
+    def counts(self, drawn: Array, length: int) -> Array:
+        """P(l | level that masks are drawn at) of the number of masked tokens l = 0..L, (..., L + 1)."""
         if self.form == "count":
-            return (block.drawn[..., None] == np.arange(length + 1)).astype(float)
-        return binomial(length, block.drawn)
+            return (drawn[..., None] == np.arange(length + 1)).astype(float)
+        return binomial(length, drawn)
 
     def cover(self, uniforms: Array, level: Array) -> Flags:
         """Masks (n, L) from uniforms (n, L), at the n levels that masks are drawn at."""

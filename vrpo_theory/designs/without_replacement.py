@@ -8,22 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, equal_shares, sets
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, sets
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget, Masks
-
-
-@dataclass(frozen=True, eq=False)
-class Population(Block):
-    """``draws`` of Q equally likely outcomes, without replacement; ``prob``, ``level``, ``weight`` are one draw's."""
-
-    draws: int = 1
-
-    def moments(self, mean: Array, variance: Array) -> tuple[float, float, float]:
-        """As `Block.moments`; the variance between is that of a sample from a finite population."""
-        expected, between, within = super().moments(mean, variance)
-        left = (len(self.prob) - self.draws) / max(len(self.prob) - 1, 1)
-        return self.draws * expected, self.draws * left * between, self.draws * within
 
 
 @dataclass(frozen=True)
@@ -40,7 +27,7 @@ class WithoutReplacement(Design):
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         count = np.arange(1.0, length + 1)[:, None]
         prob, share = np.full(length, 1 / length), np.full((length, 1), 1 / budget.n_t)
-        return tuple(Population(prob, count, share, draws=size) for size in sets(length, budget.n_t))
+        return tuple(Block(prob, count, share, draws=size) for size in sets(length, budget.n_t))
 
     def joint(self, length: int, budget: Budget) -> Iterator[tuple[float, Masks]]:
         choices = [list(itertools.permutations(np.arange(1.0, length + 1), size)) for size in sets(length, budget.n_t)]

@@ -155,7 +155,7 @@ def _slots(
     for block in blocks:
         if id(block) not in made:
             factor = beta / budget.n_yt * block.weight * weighting.scale(design.form, block.level, length)
-            chance = design.counts(block, length)
+            chance = design.counts(block.drawn, length)
             terms = [
                 [_terms(sums, f, p) for f, p in zip(*row, strict=True)] for row in zip(factor, chance, strict=True)
             ]

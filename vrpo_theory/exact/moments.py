@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.designs.base import Block, Design
+from vrpo_theory.designs.base import Design
+from vrpo_theory.exact.blocks import Blocks, chance, joined_laws
 from vrpo_theory.numerics import total
 from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine
 from vrpo_theory.weightings.base import Separable, Weighting
@@ -60,8 +59,9 @@ def margin_mean(
     parts = []
     for contrast in (c for c in coupling.contrasts if c.side in sides):
         view = _View(profiles[contrast.side], contrast, design, weighting)
-        parts += [block.moments(*view.terms(block))[0] for block in _law(design, view.length, budget)]
-    return total(parts)
+        (blocks,) = joined_laws(design, (view.length,), budget)
+        parts.append(blocks.times * blocks.moments(*view.terms(blocks))[0])
+    return total(np.concatenate(parts))
 
 
 def margin_variance(
@@ -88,35 +88,24 @@ def margin_variance(
     groups = [tuple(c for c in group if c.side in sides) for group in coupling.groups]
     parts = []
     for group in filter(None, groups):
-        # An iid design's law is one block, many times over: each different one is worked out once.
         views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
-        times = Counter(zip(*_group_laws(group, profiles, design, budget), strict=True))
-        for blocks, count in times.items():
-            _, between, within = _components(blocks, views)
-            parts.append(count * (between + within / budget.n_yt))
+        _, between, within = _components(_group_laws(group, profiles, design, budget), views)
+        parts.append(between + within / budget.n_yt)
     return total(parts)
 
 
-def _group_laws(
-    group: Sequence[Contrast], profiles: Profiles, design: Design, budget: Budget
-) -> list[tuple[Block, ...]]:
-    lengths = [profiles[contrast.side].length for contrast in group]
+def _group_laws(group: Sequence[Contrast], profiles: Profiles, design: Design, budget: Budget) -> tuple[Blocks, ...]:
+    lengths = tuple(profiles[contrast.side].length for contrast in group)
     if design.form == "time":  # a law of t is a quadrature rule: the same one for both responses
-        lengths = [max(lengths)] * len(lengths)
-    return [_law(design, length, budget) for length in lengths]
-
-
-@lru_cache(maxsize=256)
-def _law(design: Design, length: int, budget: Budget) -> tuple[Block, ...]:
-    return design.law(length, budget)
+        lengths = (max(lengths),) * len(lengths)
+    return joined_laws(design, lengths, budget)
 
 
 def _group_moments(group: Sequence[Contrast], profiles: Profiles, design: Design, weighting: Weighting) -> Moments:
     if not design.iid_timesteps:
         raise ValueError(f"{design.name}: timesteps are not iid, so V_t and V_yt do not apply; use margin_variance")
-    blocks = [law[0] for law in _group_laws(group, profiles, design, Budget(1, 1))]
     views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
-    return Moments(*_components(blocks, views))
+    return Moments(*_components(_group_laws(group, profiles, design, Budget(1, 1)), views))
 
 
 class _View:
@@ -128,28 +117,20 @@ class _View:
         self.mean = profile.mean @ c
         self.variance = np.einsum("lij,i,j->l", profile.covariance, c, c)
 
-    def terms(self, block: Block) -> tuple[Array, Array]:
-        """Mean and variance, given the level, of the weighted term of one mask, each (Q, J)."""
-        factor = self.weighting.scale(self.design.form, block.level, self.length)
+    def terms(self, blocks: Blocks) -> tuple[Array, Array]:
+        """Mean and variance, given the level, of the weighted term of one mask, each (N, J)."""
+        factor = self.weighting.scale(self.design.form, blocks.level, self.length)
         if self.design.form == "count":
-            count = block.drawn.astype(int)
+            count = blocks.drawn.astype(int)
             return factor * self.mean[count], factor**2 * self.variance[count]
-        chance = self.design.counts(block, self.length)
-        first = chance @ self.mean
+        prob = chance(self.design, blocks, self.length)
+        first = prob @ self.mean
         # Centred: the difference of second moments would lose what small variances are made of.
-        second = (chance * (self.variance + (self.mean - first[..., None]) ** 2)).sum(-1)
+        second = (prob * (self.variance + (self.mean - first[..., None]) ** 2)).sum(-1)
         return factor * first, factor**2 * second
 
-    def conditional_mean(self, block: Block) -> Array:
-        """Mean of a block's share given its outcome, (Q,)."""
-        if not self.design.listed:
-            raise ValueError(
-                f"{self.design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
-            )
-        return (block.weight * self.terms(block)[0]).sum(1)
 
-
-def _components(blocks: Sequence[Block], views: Sequence[_View]) -> tuple[float, float, float]:
+def _components(laws: Sequence[Blocks], views: Sequence[_View]) -> tuple[float, float, float]:
     """Mean, variance of the conditional mean, mean conditional variance (one mask a level) of a group's share."""
     design = views[0].design
     if not design.independent_masks:
@@ -157,12 +138,22 @@ def _components(blocks: Sequence[Block], views: Sequence[_View]) -> tuple[float,
             f"{design.name}: masks depend on one another, so the variance does not follow from profiles; "
             "enumerate joint draws or use Monte Carlo"
         )
-    moments = [block.moments(*view.terms(block)) for block, view in zip(blocks, views, strict=True)]
-    mean, between, within = (total(part) for part in zip(*moments, strict=True))
+    terms = [view.terms(blocks) for blocks, view in zip(laws, views, strict=True)]
+    moments = [blocks.moments(*term) for blocks, term in zip(laws, terms, strict=True)]
+    mean, between, within = (total(laws[0].times * part) for part in zip(*moments, strict=True))
     if len(views) > 1:
-        first, second = (view.conditional_mean(block) for block, view in zip(blocks, views, strict=True))
-        between += 2 * _covariance(blocks[0].prob, first, blocks[1].prob, second)
+        between += 2 * _shared(design, laws, [term[0] for term in terms])
     return mean, between, within
+
+
+def _shared(design: Design, laws: Sequence[Blocks], means: Sequence[Array]) -> float:
+    """Covariance of two responses' conditional means, where the same uniforms choose their timesteps."""
+    if not design.listed:
+        raise ValueError(
+            f"{design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
+        )
+    each = [blocks.each(blocks.prob, blocks.conditional(mean)) for blocks, mean in zip(laws, means, strict=True)]
+    return total(laws[0].times * [_covariance(*x, *y) for x, y in zip(*each, strict=True)])
 
 
 def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:
