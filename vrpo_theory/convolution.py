@@ -129,7 +129,8 @@ def _on_lattice(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
 def _transform(slot: Slot, n_yt: int, step: float) -> NDArray[np.complex128]:
     """Of the law of a block's sum on the lattice."""
     if len(slot.low) == n_yt == 1:  # a mixture of atoms needs one transform, however many outcomes it has
-        return np.fft.rfft(sum(p * _mass(o[0], slot.low[0], step) for p, o in zip(slot.prob, slot.terms, strict=True)))
+        mixture = [(p * q, v) for p, (terms,) in zip(slot.prob, slot.terms, strict=True) for q, v in terms]
+        return np.fft.rfft(_mass(mixture, slot.low[0], step))
     return np.asarray(slot.prob @ outcome_transforms(slot, n_yt, step))
 
 
@@ -144,11 +145,10 @@ def outcome_transforms(slot: Slot, n_yt: int, step: float) -> NDArray[np.complex
 
 def _mass(terms: Terms, low: float, step: float) -> Array:
     """Law of one mask's addend, moved to a lattice of ``step`` from ``low``: neighbours share each atom, mean kept."""
-    mass = np.zeros(POINTS)
-    for prob, values in terms:
-        place = (values - low) / step if step else np.zeros(len(values))
-        below = np.floor(place).astype(int)
-        above = place - below
-        split = np.bincount(below, 1 - above, POINTS) + np.bincount(below + 1, above, POINTS)
-        mass += prob / len(values) * split
+    place = np.concatenate([values for _, values in terms]) - low
+    place = place / step if step else np.zeros(len(place))
+    share = np.concatenate([np.full(len(values), prob / len(values)) for prob, values in terms])
+    below = np.floor(place).astype(int)
+    above = share * (place - below)
+    mass: Array = np.bincount(below, share - above, POINTS) + np.bincount(below + 1, above, POINTS)
     return mass

@@ -51,14 +51,27 @@ def contributions(
         Per case and contrast: each mask's addend of B_hat under policy and reference (0 where the contrast does not
         involve the model), in nats. `margin` sums them.
     """
-    out = [[np.zeros((len(d.masks.mask), 2)) for d in row] for row in draws]
-    weights = [[weighting.weights(d.masks) for d in row] for row in draws]
+    return contributions_by(cases, draws, [weighting], batch_tokens=batch_tokens, progress=progress)[0]
+
+
+def contributions_by(
+    cases: Sequence[Case],
+    draws: Sequence[Sequence[Draw]],
+    weightings: Sequence[Weighting],
+    *,
+    batch_tokens: int = batching.BATCH_TOKENS,
+    progress: elbo.Progress | None = None,
+) -> list[list[list[NDArray[np.float64]]]]:
+    """`contributions` under several weightings of the same masks, which are evaluated once."""
+    out = [[[np.zeros((len(d.masks.mask), 2)) for d in row] for row in draws] for _ in weightings]
     for stream in _streams(cases, draws):
         requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in stream.jobs]
         swept = elbo.sweep(requests, stream.models, batch_tokens=batch_tokens, progress=progress)
-        for column, values in zip(stream.columns, swept, strict=True):
-            for (i, j), value in zip(stream.jobs, values, strict=True):
-                out[i][j][:, column] = (weights[i][j] * value).sum(1)
+        for (i, j), *values in zip(stream.jobs, *swept, strict=True):
+            for weighting, found in zip(weightings, out, strict=True):
+                weights = weighting.weights(draws[i][j].masks)
+                for column, value in zip(stream.columns, values, strict=True):
+                    found[i][j][:, column] = (weights * value).sum(1)
     return out
 
 

@@ -79,10 +79,14 @@ def joined_laws(design: Design, lengths: tuple[int, ...], budget: Budget) -> tup
 
 
 def _joined(blocks: Sequence[Block], times: NDArray[np.int64]) -> Blocks:
+    size = np.array([len(block.prob) for block in blocks])
     width = max(block.level.shape[1] for block in blocks)
 
     def together(values: Sequence[Array], fill: float) -> Array:
-        return np.concatenate([np.pad(v, ((0, 0), (0, width - v.shape[1])), constant_values=fill) for v in values])
+        out = np.full((size.sum(), width), fill)
+        for start, value in zip(np.cumsum(size) - size, values, strict=True):
+            out[start : start + len(value), : value.shape[1]] = value
+        return out
 
     return Blocks(
         prob=np.concatenate([block.prob for block in blocks]),
@@ -90,7 +94,7 @@ def _joined(blocks: Sequence[Block], times: NDArray[np.int64]) -> Blocks:
         drawn=together([block.drawn for block in blocks], 1.0),
         weight=together([block.weight for block in blocks], 0.0),
         draws=np.array([block.draws for block in blocks]),
-        size=np.array([len(block.prob) for block in blocks]),
+        size=size,
         times=times,
     )
 

@@ -141,9 +141,12 @@ class Planner:
         return Forecast(candidate, variance, self.interval(variance), bound, local)
 
     def ranking(self, limit: float) -> list[tuple[Candidate, float]]:
-        """Every candidate within the cost, best mean predicted variance first, but those not vouched for last."""
+        """Every candidate within the cost, best mean predicted variance first, but those not vouched for last.
+
+        Variances that are the same but for rounding keep the order of `candidates`, on any machine.
+        """
         found = [(c, self._mean(c)) for c in candidates(limit, self.cost, self.weightings)]
-        return sorted(found, key=lambda item: (not self.vouched(item[0]), item[1]))
+        return sorted(found, key=lambda item: (not self.vouched(item[0]), float(f"{item[1]:.9g}")))
 
     def recommend(self, limit: float) -> Candidate:
         """The best candidate that the pilot can vouch for."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -115,12 +116,14 @@ def _difference(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.einsum("lij,i,j->l", profile.covariance, sign, sign) + mean**2
 
 
+@lru_cache(maxsize=256)
 def _count_oracle(profile: Profile) -> Design:
     """q(l) proportional to sqrt(E[ell^2 | l])."""
     root = np.sqrt(_difference(profile)[1][1:]) / np.arange(1, profile.length + 1)
     return ImportanceCount(table=tuple((root + 1e-9 * root.max() + 1e-300).tolist()))
 
 
+@lru_cache(maxsize=256)
 def _time_oracle(profile: Profile) -> Design:
     """The paper's family, fitted to the root of E[ell^2 | t]."""
     second = _difference(profile)[1]

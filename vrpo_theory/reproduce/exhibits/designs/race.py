@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import exact, preference, sampling
+from vrpo_theory.couplings import Coupling, Draw
 from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import mean_estimate, total, variance_estimate
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, Entrant, entrants
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Profile, Side
+from vrpo_theory.weightings.base import Weighting
+
+Array = NDArray[np.float64]
 
 REPEATS, GRADIENT_REPEATS = 400, 48
 LONG_TOKENS = 2**18
 """Tokens a batch of the models that cost next to nothing a token."""
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What the replicated masks of a pair depend on."""
+
+    designs: tuple[tuple[Side, Design], ...]
+    budget: Budget
+    coupling: Coupling
+    pair: int
 
 
 class Race:
@@ -27,6 +42,7 @@ class Race:
         self.cases, self.context = cases, context
         self.repeats = context.repeats or REPEATS
         self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS)
+        self._sums: dict[tuple[_Draws, Weighting], Array] = {}
 
     @cached_property
     def answers(self) -> Sequence[Case]:
@@ -51,22 +67,29 @@ class Race:
                 found += [variance_estimate(sums[:, column]) for column in range(len(SIDES))]
         return found
 
-    def sums(self, entrant: Entrant, k: int, n: int) -> NDArray[np.float64]:
+    def sums(self, entrant: Entrant, k: int, n: int) -> Array:
         """Replicated parts of the margin of pair k, (repeats, 2), in nats."""
-        case, designs = self.answers[k], self._designs(entrant, k)
-        budget = entrant.budget(designs["chosen"], n)
-        entrant.weighting.check(designs["chosen"])
+        designs = self._designs(entrant, k)
+        draws = _Draws(tuple(designs.items()), entrant.budget(designs["chosen"], n), entrant.coupling, k)
+        if (draws, entrant.weighting) not in self._sums:
+            # Entrants that differ in their weights alone see the same masks, and these are evaluated once.
+            alike = (e for e in entrants().values() if e.coupling == entrant.coupling and e.n_yt == entrant.n_yt)
+            weightings = dict.fromkeys(e.weighting for e in alike if self._designs(e, k) == designs)
+            self._sums |= self._replicated(draws, list(weightings))
+        return self._sums[draws, entrant.weighting]
+
+    def _replicated(self, drawn: _Draws, weightings: Sequence[Weighting]) -> dict[tuple[_Draws, Weighting], Array]:
+        """Those sums under every weighting."""
+        case, designs = self.answers[drawn.pair], dict(drawn.designs)
+        for weighting in weightings:
+            weighting.check(designs["chosen"])
         draws = [
-            entrant.coupling.draw(case.pair, designs, budget, seed=self.context.seed, repeat=r)
+            drawn.coupling.draw(case.pair, designs, drawn.budget, seed=self.context.seed, repeat=r)
             for r in range(self.repeats)
         ]
         tokens = self.context.batch_tokens if all(map(exact.within, self.cases)) else LONG_TOKENS
-        addends = preference.contributions([case] * len(draws), draws, entrant.weighting, batch_tokens=tokens)
-        out = np.zeros((len(draws), len(SIDES)))
-        for row, (drawn, values) in enumerate(zip(draws, addends, strict=True)):
-            for draw, value in zip(drawn, values, strict=True):
-                out[row, SIDES.index(draw.contrast.side)] += preference.contrast_values(draw, value).sum()
-        return out
+        addends = preference.contributions_by([case] * len(draws), draws, weightings, batch_tokens=tokens)
+        return {(drawn, w): _by_side(draws, found) for w, found in zip(weightings, addends, strict=True)}
 
     def margin_bias(self, entrant: Entrant, n: int) -> list[Estimate]:
         """|E margin_hat - margin| of every pair, exactly; empty for an unbiased design."""
@@ -140,3 +163,12 @@ class Race:
         if not hasattr(case.policy, "gap_sums"):
             return None
         return {side: exact.gap_profile(case.pair.side(side), case.policy, case.reference) for side in SIDES}
+
+
+def _by_side(draws: Sequence[Sequence[Draw]], addends: Sequence[Sequence[Array]]) -> Array:
+    """Each response's part of every margin, (len(draws), 2)."""
+    out = np.zeros((len(draws), len(SIDES)))
+    for row, (drawn, values) in enumerate(zip(draws, addends, strict=True)):
+        for draw, value in zip(drawn, values, strict=True):
+            out[row, SIDES.index(draw.contrast.side)] += preference.contrast_values(draw, value).sum()
+    return out
