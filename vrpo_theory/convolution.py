@@ -150,5 +150,5 @@ def _mass(terms: Terms, low: float, step: float) -> Array:
     share = np.concatenate([np.full(len(values), prob / len(values)) for prob, values in terms])
     below = np.floor(place).astype(int)
     above = share * (place - below)
-    mass: Array = np.bincount(below, share - above, POINTS) + np.bincount(below + 1, above, POINTS)
-    return mass
+    mass = np.bincount(below, share - above, POINTS) + np.bincount(below + 1, above, POINTS)
+    return np.asarray(mass, dtype=float)

@@ -67,6 +67,14 @@ def of_tokens(model: Any, log_prob: Any) -> float:
     return of_model(model, log_prob.shape[-1]) * max(1.0, float(abs(log_prob).max()))
 
 
+def of_sum(model: Any, terms: int, length: int = 1) -> float:
+    """Tolerance in nats of a sum of ``terms`` log-probabilities, signs included: a difference of sums may be near 0.
+
+    Its terms are taken to be of the size of a uniform guess's, log V, and to be rounded independently.
+    """
+    return of_model(model, length) * max(1.0, math.log(model.vocabulary)) * math.sqrt(terms)
+
+
 def of_gradient(model: Any, length: int = 1) -> float:
     """Tolerance of a gradient's entries, relative to the largest of all its entries."""
     return math.sqrt(3) * of_model(model, length)

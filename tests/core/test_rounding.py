@@ -56,6 +56,14 @@ def test_float32_is_as_near_to_float64_as_the_model_says(model):
 
 
 @torch.no_grad()
+def test_sums_of_log_probabilities_are_as_near_to_float64_as_the_model_says(model):
+    arguments = batch(model, rows=14)
+    exact, found = (m.log_prob(*arguments).double().sum(1) for m in (copy.deepcopy(model).double(), model))
+    bound = rounding.of_sum(model, int(arguments[2].sum(1).max()), arguments[0].shape[1])
+    assert bound / 1000 < float((found - exact).abs().max()) < bound / 2
+
+
+@torch.no_grad()
 def test_batches_and_padding_are_within_it_in_every_precision(model):
     arguments = batch(model, rows=14, seed=1)
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
