@@ -91,13 +91,23 @@ def _spread(samples: tuple[Array, ...], own: Array, statistic: Any, seed: int) -
 
 def _bootstrap(samples: tuple[Array, ...], statistic: Any, seed: int) -> tuple[float, float] | None:
     """Percentiles over resampled pairs; None if the statistic is undefined for some resamples."""
+    low, high = _resampled(samples, statistic, seed).confidence_interval
+    return (float(low), float(high)) if np.isfinite([low, high]).all() else None
+
+
+def quantile(values: Array, share: float, seed: int) -> Estimate:
+    """Of the values of two pairs or more, with its bootstrap error over pairs."""
+    found = _resampled((values,), lambda x, axis=-1: np.quantile(x, share, axis), seed)
+    return Estimate(float(np.quantile(values, share)), float(found.standard_error), df=len(values) - 1)
+
+
+def _resampled(samples: tuple[Array, ...], statistic: Any, seed: int) -> Any:
+    """SciPy's bootstrap of a statistic over pairs."""
     from scipy.stats import DegenerateDataWarning, bootstrap
 
     with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateDataWarning)
-        result = bootstrap(
+        return bootstrap(
             samples, statistic, n_resamples=RESAMPLES, paired=True, vectorized=True, method="percentile",
             rng=np.random.default_rng(seed),
         )  # fmt: skip
-    low, high = result.confidence_interval
-    return (float(low), float(high)) if np.isfinite([low, high]).all() else None

@@ -70,7 +70,7 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
             paper = printed[k] / printed[0]
             ratios.append(Cell(f"{measured.row}_ratio", **ratio, paper=paper, verdict=verdict, **about))
             if context.scale == "real":
-                spreads += spread(measured.row, estimates, unit=UNITS[measured.row], **about)
+                spreads += spread(measured.row, estimates, context.seed, unit=UNITS[measured.row], **about)
     return values + ratios + spreads
 
 
