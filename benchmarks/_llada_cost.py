@@ -14,6 +14,7 @@ import torch
 from vrpo_theory import Budget, Case, sampling
 from vrpo_theory.elbo import Progress
 from vrpo_theory.reproduce import EXHIBITS, Context
+from vrpo_theory.reproduce.exhibits.table3.options import Ablation
 from vrpo_theory.reproduce.paper import tables
 from vrpo_theory.types import ROLES, SIDES
 
@@ -69,7 +70,8 @@ def paper_passes() -> tuple[int, int]:
 def cost(cases: Sequence[Case], dtype: str, batch_tokens: int) -> list[dict[str, Any]]:
     """Rows: what was run, the same for 128 pairs, and the paper's protocol."""
     # The context's own dtype would add rows of a fixed number of pairs, which are timed apart.
-    context = Timed(cases={"random": cases}, scale="real", method="mc", protocol="pooled", batch_tokens=batch_tokens)
+    own = Ablation(protocol="pooled")
+    context = Timed(cases={"random": cases}, scale="real", method="mc", own=own, batch_tokens=batch_tokens)
     start = time.perf_counter()
     with counted(cases[0]) as passes:
         EXHIBITS["table3"].compute(context)

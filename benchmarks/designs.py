@@ -34,6 +34,7 @@ from vrpo_theory.preference import BETA
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, Entrant, entrants
 from vrpo_theory.reproduce.exhibits.designs.race import Race
+from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.types import Budget, PreferencePair, Response
 from vrpo_theory.weightings.plain import PLAIN
 from vrpo_theory.weightings.two_way import TwoWay
@@ -108,7 +109,7 @@ def _score_variance(race: Race, entrant: Entrant, n: int) -> tuple[Array, Array]
 def forwards(lengths: Sequence[int], targets: Sequence[float], pairs: int, repeats: int) -> Iterator[Row]:
     """Forward passes by chain, standard error and design, and their ratio to VRPO's."""
     for length in lengths:
-        race = Race([MODELS["markov"].case(seed, length) for seed in range(pairs)], Context({}, repeats=repeats))
+        race = Race([MODELS["markov"].case(seed, length) for seed in range(pairs)], Context(own=Repeated(repeats)))
         known = {name: entrants()[name] for name in NAMES}
         curves = {name: curve(race, entrant, min(targets) ** 2, length) for name, entrant in known.items()}
         for target in targets:

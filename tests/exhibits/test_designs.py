@@ -10,6 +10,7 @@ from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_l
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, entrants
 from vrpo_theory.reproduce.exhibits.designs.race import Race
+from vrpo_theory.reproduce.options import Repeated
 
 EXHIBIT = EXHIBITS["designs"]
 CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
@@ -17,7 +18,7 @@ CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
 
 @pytest.fixture(scope="module")
 def cells():
-    return EXHIBIT.documents(Context(cases={"rough table": CASES}, repeats=60))
+    return EXHIBIT.documents(Context(cases={"rough table": CASES}), repeats=60)
 
 
 def select(cells, row, n=8):
@@ -91,7 +92,7 @@ def test_an_oracle_knows_each_response(cells):
 def test_a_law_that_its_lattice_does_not_resolve_is_sampled_instead():
     """Fitted to this pair, the paper's t-sampler hardly ever draws small t, and then weighs them by 1e5."""
     case = MODELS["toy_llada"].case(0, 8)
-    race = Race([case], Context(repeats=200))
+    race = Race([case], Context(own=Repeated(200)))
     entrant, (answer,) = entrants()["P-POTS, oracle"], race.answers
     designs = {side: entrant.make(profile) for side, profile in profiles(answer).items()}
     assert not score_law(answer, Budget(8), Coupling(), 0.2, designs).resolved
@@ -119,7 +120,7 @@ def test_gradients_are_sampled_for_a_few(cells):
 def test_the_robust_default_on_chains(length, n, least, repeats):
     """Geometric mean over both responses of eight chains, and never below VRPO on any of them."""
     cases = [MODELS["markov"].case(seed, length) for seed in range(8)]
-    race = Race(cases, Context(repeats=repeats))
+    race = Race(cases, Context(own=Repeated(repeats)))
     base, found = (race.variances(entrants()[name], n) for name in (BASE, DEFAULT))
     gains = [b.value / f.value for b, f in zip(base, found, strict=True)]
     assert math.exp(np.mean(np.log(gains))) > least
@@ -129,7 +130,7 @@ def test_the_robust_default_on_chains(length, n, least, repeats):
 @pytest.mark.statistical(rate=1e-9, detects="a loss on the common-shock toy that the table would not show")
 def test_a_common_shock_defeats_power_strata():
     cases = [MODELS["shock"].case(seed, 64) for seed in range(4)]
-    race = Race(cases, Context(repeats=1500))
+    race = Race(cases, Context(own=Repeated(1500)))
     base, found, equal = (race.variances(entrants()[name], 8) for name in (BASE, "power strata", "strata"))
     for other, low, high in ((found, 0.7, 0.95), (equal, 0.9, 1.1)):
         gain = math.exp(np.mean([math.log(b.value / f.value) for b, f in zip(base, other, strict=True)]))

@@ -54,7 +54,7 @@ def test_measured_rows_are_what_the_points_say(cells):
 @pytest.mark.statistical(rate=1e-9, detects="draws of another variance (sigma for sigma^2) or a bias off by half")
 def test_measured_rows_agree_with_the_exact_ones():
     """Twenty comparisons at seven standard errors, with points enough for the normal approximation."""
-    cells = EXHIBIT.documents(Context(repeats=200_000))
+    cells = EXHIBIT.documents(Context(), repeats=200_000)
     for row in ("bias", "variance"):
         for variance, cell in select(cells, row, "mc").items():
             assert cell["predicted"] == select(cells, row)[variance]["value"]

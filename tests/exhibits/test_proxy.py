@@ -132,7 +132,7 @@ def test_points_are_the_cells(cells, cases, tmp_path):
 
 @pytest.mark.parametrize("gradient", ["auto", "up-proj"])
 def test_the_ablation_has_the_exact_row_and_predicts_the_sampled_one(cases, moments, gradient):
-    cells = EXHIBITS["table3"].documents(Context(cases={"toy LLaDA": cases}, repeats=3, gradient=gradient))
+    cells = EXHIBITS["table3"].documents(Context(cases={"toy LLaDA": cases}), repeats=3, gradient=gradient)
     name = {"auto": "full", "up-proj": "proxy"}[gradient]
     part = [c for c in cells if c["row"] == "var_gradient"]
     exact, sampled = ([c for c in part if c["method"] == method] for method in ("exact", "mc"))
@@ -148,8 +148,8 @@ def test_the_ablation_has_the_exact_row_and_predicts_the_sampled_one(cases, mome
 
 def test_the_ablation_has_no_exact_gradient_of_longer_responses_or_models_of_your_own(cases):
     long = [MODELS["markov"].case(0, 9)]
-    for context in (Context(cases={"markov": long}, repeats=3), Context(cases={"own": cases}, repeats=3, scale="real")):
-        cells = EXHIBITS["table3"].documents(context)
+    for context in (Context(cases={"markov": long}), Context(cases={"own": cases}, scale="real")):
+        cells = EXHIBITS["table3"].documents(context, repeats=3)
         part = [c for c in cells if c["row"] == "var_gradient"]
         assert {c["method"] for c in part} == {"mc" if context.scale == "toy" else "pooled"}
         assert all(c["predicted"] is None for c in part)

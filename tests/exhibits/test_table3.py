@@ -20,7 +20,7 @@ MODELS_SHOWN, METHODS = ("toy LLaDA", "markov"), ("exact", "mc")
 
 @pytest.fixture(scope="module")
 def cells():
-    return EXHIBIT.documents(Context(repeats=200, limit=4))
+    return EXHIBIT.documents(Context(limit=4), repeats=200)
 
 
 def select(cells, row, method, model="markov"):
@@ -99,7 +99,7 @@ def test_printed_numbers_stand_beside_and_never_as_ours(cells):
 
 def test_methods_can_be_asked_for():
     for method, expected in (("exact", {"exact", "paper"}), ("mc", {"mc", "paper"})):
-        cells = EXHIBIT.documents(Context(repeats=5, limit=2, method=method))
+        cells = EXHIBIT.documents(Context(limit=2, method=method), repeats=5)
         assert {c["method"] for c in cells} == expected
         if method == "mc":
             assert all(c["value"] is None and "exact score" in c["note"] for c in cells if c["row"] == "bias_loss")
@@ -107,7 +107,7 @@ def test_methods_can_be_asked_for():
 
 def test_without_tables_lemma_5_is_predicted_from_nested_draws():
     """Each shared column but the one the components come from; within 60% at 60 repeats."""
-    cells = EXHIBIT.documents(Context(repeats=60, limit=2, method="mc"))
+    cells = EXHIBIT.documents(Context(limit=2, method="mc"), repeats=60)
     found = select(cells, "var_score", "mc")
     assert [k for k, c in found.items() if c["predicted"] is None] == [(2, 2, True), (4, 1, False)]
     assert all(0.4 < c["predicted"] / c["value"] < 1.6 for c in found.values() if c["predicted"] is not None)
@@ -116,8 +116,9 @@ def test_without_tables_lemma_5_is_predicted_from_nested_draws():
 def test_proxy_gradient_is_smaller_than_the_full_one():
     rows = {}
     for gradient in ("full", "up-proj"):
-        context = Context(repeats=6, gradient=gradient, cases={"toy LLaDA": [MODELS["llada"].case(0, 4)]})
-        rows[gradient] = select(EXHIBIT.documents(context), "var_gradient", "mc", "toy LLaDA")
+        cases = {"toy LLaDA": [MODELS["llada"].case(0, 4)]}
+        cells = EXHIBIT.documents(Context(cases=cases), repeats=6, gradient=gradient)
+        rows[gradient] = select(cells, "var_gradient", "mc", "toy LLaDA")
     for key, cell in rows["up-proj"].items():
         assert 0 < cell["value"] < rows["full"][key]["value"]
         assert "up-projection" in cell["note"]

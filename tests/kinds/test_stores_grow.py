@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from vrpo_theory import EXHIBITS, Budget
 from vrpo_theory.reproduce import Context
 from vrpo_theory.runs import provenance, recording
 from vrpo_theory.store import SampleStore
@@ -147,20 +148,32 @@ class Tagged(Context):
 
 
 OTHER = {"seed": 1, "beta": 0.3, "method": "mc", "limit": 1, "batch_tokens": 7, "device": "cuda", "dtype": "bfloat16",
-         "gradient": "full", "protocol": "both", "pool": (5, 3), "repeats": 9, "scale": "real"}  # fmt: skip
-"""Another value of every option of an exhibit."""
+         "scale": "real", "recorded": True}  # fmt: skip
+"""Another value of every option."""
+OWN = {"gradient": "full", "protocol": "both", "pool": Budget(5, 3), "repeats": 9}
+"""Another value of every option that some exhibit has of its own."""
 
 
 @pytest.mark.parametrize("option", OTHER)
 def test_every_option_is_an_input(option):
-    assert OTHER.keys() | {"cases", "progress"} == {field.name for field in fields(Context)}
+    assert OTHER.keys() | {"cases", "own", "progress"} == {field.name for field in fields(Context)}
     one, other = (provenance.provenance(Context(**values).options, {}) for values in ({}, {option: OTHER[option]}))
     assert other["options"][option] == OTHER[option]
     assert one["inputs"] != other["inputs"]
 
 
+@pytest.mark.parametrize(("exhibit", "option"), [(e, f.name) for e in EXHIBITS.members() for f in fields(e.options)])
+def test_every_exhibit_s_own_option_is_an_input(exhibit, option):
+    one, other = (
+        provenance.provenance(exhibit.ready(Context(cases={"none": []}), **own).options, {})
+        for own in ({}, {option: OWN[option]})
+    )
+    assert one["options"].keys() == other["options"].keys()
+    assert one["inputs"] != other["inputs"]
+
+
 def test_an_option_that_nobody_listed_is_an_input():
-    names = {field.name for field in fields(Context)} - {"cases", "progress"}
+    names = {field.name for field in fields(Context)} - {"cases", "own", "progress"}
     assert set(Context().options) == names
     one, other = (provenance.provenance(Tagged(temperature=t).options, {})["inputs"] for t in (1.0, 2.0))
     assert one != other

@@ -6,6 +6,7 @@ https://github.com/huggingface/trl/issues/1627.
 
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -108,8 +109,9 @@ def test_beta_is_checked_before_a_model_loads(table3, beta):
 @pytest.mark.parametrize("name", ["table3", "allocation", "forms", "likelihood", "ratio"])
 @pytest.mark.parametrize("label", CASES)
 def test_every_number_is_finite_or_null_with_a_note(name, label):
-    context = Context(cases={label: CASES[label]()}, repeats=3, gradient="none", protocol="both", pool=(4, 2))
-    for c in EXHIBITS[name].documents(context):
+    told = {"repeats": 3, "gradient": "none", "protocol": "both", "pool": Budget(4, 2)}
+    own = {field.name: told[field.name] for field in fields(EXHIBITS[name].options)}
+    for c in EXHIBITS[name].documents(Context(cases={label: CASES[label]()}), **own):
         json.dumps(c, allow_nan=False)
         assert c["value"] is not None or c["note"]
         if c["n_pairs"] == 1 and "pair" not in c["column"] and c["method"] != "paper":

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.cli.options import HELP, BatchTokens, Beta, Command, Json, Seed, Store, numbers
+from vrpo_theory.cli.bundles import bundled
+from vrpo_theory.cli.options import HELP, BatchTokens, Beta, Command, Json, Seed, Store
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.errors import InputError
+from vrpo_theory.reproduce.base import EXHIBITS
+from vrpo_theory.reproduce.options import declared
 from vrpo_theory.runs.console import exit_codes, show
 from vrpo_theory.runs.inputs import Sources
 
@@ -18,8 +21,10 @@ Exhibits = Annotated[list[str] | None, typer.Argument(help="names or aliases of 
 
 
 @reads_cases(required=False)
+@bundled("own", declared([e.options for e in EXHIBITS.members()]), dict)
 def reproduce(
     sources: Sources,
+    own: dict[str, Any],
     exhibits: Exhibits = None,
     show_list: Annotated[bool, typer.Option("--list", help="list the exhibits, then stop")] = False,
     seed: Seed = 0,
@@ -42,18 +47,6 @@ def reproduce(
     checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="save memory: recompute activations for the gradient")
     ] = False,
-    gradient: Annotated[
-        Literal["auto", "full", "up-proj", "none"],
-        typer.Option(help="parameters whose gradient is studied; auto: all on toys, the up-projections on checkpoints"),
-    ] = "auto",
-    protocol: Annotated[
-        Literal["auto", "pooled", "paper", "both"],
-        typer.Option(help="how the ablation is sampled; auto: paper on toys, pooled on checkpoints"),
-    ] = "auto",
-    pool: Annotated[
-        str | None, typer.Option(help="timesteps per response and masks per timestep of a pool  [default: 12,4]")
-    ] = None,
-    repeats: Annotated[int | None, typer.Option(min=3, help="independent repeats per number")] = None,
     store: Store = None,
     from_store: Annotated[
         Path | None, typer.Option(help="folder of an earlier --store: recompute from it, without checkpoints")
@@ -61,7 +54,7 @@ def reproduce(
 ) -> None:
     """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
     with exit_codes(resume="the same command; finished exhibits are kept"):
-        from vrpo_theory.reproduce import EXHIBITS, Context, runner
+        from vrpo_theory.reproduce import Context, runner
         from vrpo_theory.runs import ranks
 
         if show_list or not exhibits:
@@ -76,34 +69,16 @@ def reproduce(
         asked = sources.options
         context = Context(
             seed=seed, beta=beta, method=method, limit=sources.limit, batch_tokens=batch_tokens,
-            device=asked["device"], dtype=asked["dtype"], gradient=gradient, protocol=protocol,
-            pool=_pool(pool or "12,4"), repeats=repeats, progress=ranks.rank() == 0,
+            device=asked["device"], dtype=asked["dtype"], progress=ranks.rank() == 0,
         )  # fmt: skip
-        budget = (pool or repeats) and protocol != "both"  # a budget alone; "both" holds estimates against exact values
-        if method == "auto" and (sources.policy or from_store) and budget:
-            context = replace(context, method="mc")
         loaded = {**asked, "device": ranks.own_device(asked["device"])}
         loaded |= {"gradient_checkpointing": True} if checkpointing else {}
         runner.main(
-            exhibits,
-            context,
-            out,
-            replace(sources, options=loaded),
-            store=store,
-            from_store=from_store,
-            as_json=json,
-            check=check,
-            fresh=fresh,
-            paper=paper,
-        )
-
-
-def _pool(text: str) -> tuple[int, int]:
-    """Timesteps and masks of a pool whose variance components and their errors can be estimated."""
-    steps, masks = numbers(text, int, "--pool", count=2, example="12,4")
-    if steps < 3 or masks < 2:
-        raise InputError(f"--pool {text!r} is too small: take at least 3 timesteps of 2 masks, as in 12,4")
-    return steps, masks
+            runner.Order(
+                runner.find(exhibits), context, own, replace(sources, options=loaded), out, store, from_store,
+                as_json=json, check=check, fresh=fresh, paper=paper,
+            )
+        )  # fmt: skip
 
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)

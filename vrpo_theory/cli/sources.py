@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from vrpo_theory.cli.bundles import EMPTY, Command, bundled
 from vrpo_theory.runs.inputs import Sources
 
 CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
 PAIRS = "preference pairs: JSON Lines or a JSON array, - for standard input, Parquet, or a saved dataset's folder"
-
-EMPTY = inspect.Parameter.empty
 
 NAMED = {
     "policy": Annotated[str | None, typer.Option(help=f"policy: {CHECKPOINT}")],
@@ -54,7 +51,7 @@ LOADED = {
 """What both models are loaded with."""
 
 
-def reads_cases(*, required: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def reads_cases(*, required: bool = True) -> Callable[[Command], Command]:
     """A command whose parameter ``sources`` is put together from these options.
 
     Parameters
@@ -62,35 +59,10 @@ def reads_cases(*, required: bool = True) -> Callable[[Callable[..., None]], Cal
     required : bool
         Whether the command ends without models and pairs.
     """
-    shared = {**NAMED, **{name: kind for name, (kind, _) in (READ | LOADED).items()}}
-    defaults = {name: default for name, (_, default) in (READ | LOADED).items()}
-    if not required:
-        defaults |= dict.fromkeys(NAMED)
-
-    def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def run(**given: Any) -> None:
-            taken = {name: given.pop(name) for name in shared}
-            command(sources=_sources(taken), **given)
-
-        own = inspect.signature(command, eval_str=True).parameters
-        options = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(name, EMPTY), annotation=kind)
-            for name, kind in shared.items()
-        ]
-        kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, p in own.items() if name != "sources"]
-        _set_signature(run, [*options, *kept])
-        return run
-
-    return decorated
+    named = {name: (kind, EMPTY if required else None) for name, kind in NAMED.items()}
+    return bundled("sources", {**named, **READ, **LOADED}, _sources)
 
 
 def _sources(taken: dict[str, Any]) -> Sources:
     loaded = {name: taken.pop(name) for name in LOADED}
     return Sources(append_eot=taken.pop("end_of_turn"), options=loaded, **taken)
-
-
-def _set_signature(function: Callable[..., None], parameters: list[inspect.Parameter]) -> None:
-    """What typer reads: the signature, and the annotations of the same names."""
-    function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    function.__annotations__ = {p.name: p.annotation for p in parameters}

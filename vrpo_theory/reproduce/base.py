@@ -12,6 +12,7 @@ from vrpo_theory.documents import finite
 from vrpo_theory.elbo import Progress
 from vrpo_theory.preference import BETA, require_beta
 from vrpo_theory.registry import Registry
+from vrpo_theory.reproduce.options import Options
 from vrpo_theory.types import Case
 
 if TYPE_CHECKING:
@@ -86,15 +87,10 @@ class Context:
         Most tokens a forward pass, padding included.
     device, dtype : str
         Of models that are loaded from folders.
-    gradient : {"auto", "full", "up-proj", "none"}
-        Whose gradient is studied; ``auto`` takes all parameters of toys, the up-projection of loaded checkpoints.
-    protocol : {"auto", "pooled", "paper", "both"}
-        How the ablation is sampled: one pool for all configurations, or the paper's repeats of each; ``auto`` repeats
-        on toys, and pools on loaded checkpoints.
-    pool : (int, int)
-        Timesteps, and masks at each, of a pool.
-    repeats : int or None
-        Monte Carlo replications; None leaves the choice to the exhibit.
+    own : Options
+        What this exhibit alone can be told.
+    recorded : bool
+        Whether the models are known by their record alone.
     scale : {"toy", "real"}
         Whether the cases are the exhibit's toys or the user's models.
     progress : bool
@@ -114,10 +110,8 @@ class Context:
     batch_tokens: int = BATCH_TOKENS
     device: str = "cpu"
     dtype: str = "float32"
-    gradient: str = "auto"
-    protocol: str = "auto"
-    pool: tuple[int, ...] = (12, 4)
-    repeats: int | None = None
+    own: Any = field(default_factory=Options)
+    recorded: bool = False
     scale: str = "toy"
     progress: bool = False
 
@@ -127,7 +121,8 @@ class Context:
     @property
     def options(self) -> dict[str, Any]:
         """All that a number may depend on: cases are recorded as models and pairs, and bars move no number."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cases", "progress")}
+        told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cases", "own", "progress")}
+        return told | asdict(self.own)
 
     @property
     def _silent(self) -> bool | None:
@@ -166,6 +161,8 @@ class Exhibit:
         Toys to use when the user brings no models.
     scales : tuple of {"toy", "real"}
         Whether it can be had on toys, on the user's models, or both.
+    options : type of Options
+        What it can be told beyond a Context.
     beyond_records : Context -> list of str
         Numbers that need the models, so that a record of their evaluations does not give them.
     """
@@ -178,12 +175,17 @@ class Exhibit:
     cases: Callable[[Context], Cases] = lambda context: {}
     aliases: tuple[str, ...] = ()
     scales: tuple[str, ...] = ("toy",)
+    options: type[Options] = Options
     beyond_records: Callable[[Context], list[str]] = lambda context: []
 
-    def documents(self, context: Context) -> list[dict[str, Any]]:
-        """Cells as JSON, from the exhibit's toys unless the context brings cases."""
-        cases = context.cases or self.cases(context)
-        return [cell.document() for cell in self.compute(replace(context, cases=cases))]
+    def ready(self, context: Context, **own: Any) -> Context:
+        """The context with the exhibit's toys, unless it brings cases, and with its own options."""
+        mine = self.options(**own) if own or not isinstance(context.own, self.options) else context.own
+        return replace(context, cases=context.cases or self.cases(context), own=mine)
+
+    def documents(self, context: Context, **own: Any) -> list[dict[str, Any]]:
+        """Cells as JSON; ``own`` are values of the exhibit's own options."""
+        return [cell.document() for cell in self.compute(self.ready(context, **own))]
 
 
 def exhibit(member: Exhibit) -> Exhibit:

@@ -14,6 +14,8 @@ def enumerable(cases: Sequence[Case], context: Context) -> bool:
     """Whether every mask of these pairs is to be evaluated: asked for, or cheap."""
     from vrpo_theory import exact
 
+    if context.method == "auto" and context.scale == "real" and context.own.budgeted:
+        return False
     return context.method == "exact" or (context.method == "auto" and all(map(exact.within, cases)))
 
 

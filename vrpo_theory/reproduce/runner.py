@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import report
 from vrpo_theory.reproduce.base import EXHIBITS, Context, Exhibit
 from vrpo_theory.reproduce.comparison import differences
+from vrpo_theory.reproduce.options import given
 from vrpo_theory.runs import ranks
 from vrpo_theory.runs.console import print_json, say
 from vrpo_theory.runs.inputs import Sources
@@ -34,7 +35,7 @@ def find(names: Sequence[str]) -> list[Exhibit]:
 
 def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -> Document:
     """Compute an exhibit and write its JSON, Markdown and figure; unchanged inputs are read back instead."""
-    context = replace(context, cases=context.cases or exhibit.cases(context))
+    context = exhibit.ready(context)
     origin = provenance(context.options, context.cases)
     path = _file(exhibit, out, "json")
     known = None if fresh else _read(path)
@@ -54,7 +55,7 @@ def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
     stored = _read(out / f"{exhibit.name}.json")
     if stored is None:
         raise InputError(f"--check: {out / exhibit.name}.json is missing or unreadable; run without --check first")
-    context = replace(context, cases=context.cases or exhibit.cases(context))
+    context = exhibit.ready(context)
     cells = exhibit.documents(context)
     found = list(differences(stored["cells"], cells, context.cases))
     if found:
@@ -121,39 +122,65 @@ def _optional(what: str) -> Iterator[None]:
         say(f"warning: no {what}: {reason}; the numbers are kept, the same command tries again")
 
 
-def main(
-    names: Sequence[str],
-    context: Context,
-    out: Path,
-    sources: Sources,
-    *,
-    store: Path | None = None,
-    from_store: Path | None = None,
-    as_json: bool = False,
-    check: bool = False,
-    fresh: bool = False,
-    paper: bool = False,
-) -> None:
-    """Run or check the named exhibits and print them, as tables or as one JSON document."""
-    chosen = find(names)
-    if not check:
-        require_writable(out, *(f"{exhibit.name}.{kind}" for exhibit in chosen for kind in ("json", "md", "png")))
+@dataclass(frozen=True)
+class Order:
+    """What the user asked for.
+
+    Parameters
+    ----------
+    exhibits : sequence of Exhibit
+    context : Context
+        Without cases; ``own`` maps every option that some exhibit has to its value.
+    sources : Sources
+    out : path
+        Folder of the results.
+    store, from_store : path, optional
+        Folder that keeps the evaluations; one to take them from.
+    as_json, check, fresh, paper : bool
+        As the command's options.
+    """
+
+    exhibits: Sequence[Exhibit]
+    context: Context
+    own: Mapping[str, Any]
+    sources: Sources
+    out: Path
+    store: Path | None = None
+    from_store: Path | None = None
+    as_json: bool = False
+    check: bool = False
+    fresh: bool = False
+    paper: bool = False
+
+    def told(self, exhibit: Exhibit, context: Context) -> Context:
+        """The context with this exhibit's own options."""
+        return replace(context, own=given(exhibit.options, self.own))
+
+
+def main(order: Order) -> None:
+    """Run or check the exhibits and print them, as tables or as one JSON document."""
+    if not order.check:
+        require_writable(order.out, *(f"{e.name}.{kind}" for e in order.exhibits for kind in ("json", "md", "png")))
     ranks.join()
-    with _on(context, chosen, sources, store, from_store) as ready:
-        documents = {
-            exhibit.name: check_against(exhibit, ready, out) if check else run(exhibit, ready, out, fresh=fresh)
-            for exhibit in chosen
-        }
+    with _on(order) as ready:
+        documents = {exhibit.name: _document(order, exhibit, ready) for exhibit in order.exhibits}
     if ranks.rank() > 0:
         return
-    if as_json:
+    if order.as_json:
         print_json({"exhibits": documents})
-    for exhibit in chosen:
-        if not as_json:
+    for exhibit in order.exhibits:
+        if not order.as_json:
             with _optional(f"table of {exhibit.name}"):
-                report.print_tables(exhibit, documents[exhibit.name], paper=paper)
-        if not check:
-            _say_where(exhibit, out)
+                report.print_tables(exhibit, documents[exhibit.name], paper=order.paper)
+        if not order.check:
+            _say_where(exhibit, order.out)
+
+
+def _document(order: Order, exhibit: Exhibit, ready: Context) -> Document:
+    context = order.told(exhibit, ready)
+    if order.check:
+        return check_against(exhibit, context, order.out)
+    return run(exhibit, context, order.out, fresh=order.fresh)
 
 
 def _say_where(exhibit: Exhibit, out: Path) -> None:
@@ -162,33 +189,33 @@ def _say_where(exhibit: Exhibit, out: Path) -> None:
 
 
 @contextmanager
-def _on(
-    context: Context, chosen: Sequence[Exhibit], sources: Sources, store: Path | None, from_store: Path | None
-) -> Iterator[Context]:
+def _on(order: Order) -> Iterator[Context]:
     """The context on toys, on the user's checkpoints and pairs, or on a record of them."""
-    if not (sources.given or from_store):
+    sources, store, context = order.sources, order.store, replace(order.context, scale="real")
+    if not (sources.given or order.from_store):
         if store:
             raise InputError("--store keeps evaluations of checkpoints: give --policy, --reference and --pairs too")
-        yield context
+        yield order.context
         return
-    toy_only = [e.name for e in chosen if "real" not in e.scales]
+    toy_only = [e.name for e in order.exhibits if "real" not in e.scales]
     if toy_only:
         raise InputError(f"{', '.join(toy_only)}: on toys only; drop --policy, --reference, --pairs and --from-store")
-    context = replace(context, scale="real")
-    if from_store:
-        if sources.given:
-            raise InputError("--from-store needs no models and has its pairs: drop --policy, --reference and --pairs")
-        with replayed(from_store) as (cases, fields):
-            context = replace(context, device=fields["device"], dtype=fields["dtype"])
-            _say_what_is_left_out(from_store, context, chosen)
-            yield replace(context, cases={fields["label"]: cases[: context.limit]}, gradient="none")
+    if order.from_store:
+        with _replayed(order, order.from_store, context) as ready:
+            yield ready
         return
     with opened(sources, store, context.options, ranks.rank()) as cases:
         yield replace(context, cases={sources.label: cases})
 
 
-def _say_what_is_left_out(store: Path, context: Context, chosen: Sequence[Exhibit]) -> None:
-    """One line on what evaluations alone do not give."""
-    rows = [row for exhibit in chosen for row in exhibit.beyond_records(context)]
-    if rows:
-        say(f"{store} gives no {' and no '.join(rows)}: they need the models (--policy, --reference, --pairs)")
+@contextmanager
+def _replayed(order: Order, folder: Path, context: Context) -> Iterator[Context]:
+    """The context on a record; one line on what evaluations alone do not give."""
+    if order.sources.given:
+        raise InputError("--from-store needs no models and has its pairs: drop --policy, --reference and --pairs")
+    with replayed(folder) as (cases, fields):
+        context = replace(context, device=fields["device"], dtype=fields["dtype"], recorded=True)
+        rows = [row for e in order.exhibits for row in e.beyond_records(order.told(e, context))]
+        if rows:
+            say(f"{folder} gives no {' and no '.join(rows)}: they need the models (--policy, --reference, --pairs)")
+        yield replace(context, cases={fields["label"]: cases[: context.limit]})

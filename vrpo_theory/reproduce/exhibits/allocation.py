@@ -11,6 +11,7 @@ from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import enumerable, tabulated
+from vrpo_theory.reproduce.options import POOL, Pooled
 from vrpo_theory.reproduce.series import lines, models
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
@@ -64,7 +65,7 @@ def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Varian
     """Of long responses: every split from one pool of evaluations a pair."""
     from vrpo_theory import sampling
 
-    pool = Budget(*context.pool)
+    pool = context.own.pool or POOL
     with context.bar(model, len(ROLES) * len(SIDES) * pool.n * len(cases)) as progress:
         pools = sampling.draw_pools(
             cases, pool, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
@@ -100,5 +101,6 @@ exhibit(
         plot=plot,
         cases=partial(toys, labels=("rough table", "mid table", "markov", "toy LLaDA")),
         scales=("toy", "real"),
+        options=Pooled,
     )
 )

@@ -15,6 +15,7 @@ from vrpo_theory.instances import gaussian
 from vrpo_theory.numerics import log_sigmoid, mean_estimate, variance_estimate
 from vrpo_theory.randomness import Address, content_key
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.statements import loss
 
@@ -34,7 +35,7 @@ UNITS = {"bias": "nats", "variance": "nats^2"}
 
 def compute(context: Context) -> list[Cell]:
     """Panel (a) at sigma^2 = 1, then panel (b): measured, exact, and what bounds them."""
-    points = context.repeats or POINTS
+    points = context.own.repeats or POINTS
     samples = {v: draw(context.seed, v, points) for v in VARIANCES}
     return [*_curves(samples[1.0]), *(cell for v, x in samples.items() for cell in _moments(v, x))]
 
@@ -108,5 +109,6 @@ exhibit(
         paper_ref="2505.19223v2, Figure 2",
         compute=compute,
         plot=plot,
+        options=Repeated,
     )
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, Entrant, entrants
+from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.summary import geometric_mean, joined, over_pairs
 from vrpo_theory.reproduce.toys import toys
 from vrpo_theory.types import Case, Estimate
@@ -132,5 +133,6 @@ exhibit(
         compute=compute,
         plot=plot,
         cases=partial(toys, labels=(*SHORT, *LONG)),
+        options=Repeated,
     )
 )

@@ -40,7 +40,7 @@ class Race:
 
     def __init__(self, cases: Sequence[Case], context: Context) -> None:
         self.cases, self.context = cases, context
-        self.repeats = context.repeats or REPEATS
+        self.repeats = context.own.repeats or REPEATS
         self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS)
         self._sums: dict[tuple[_Draws, Weighting], Array] = {}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.exhibits.table3.options import Ablation
 from vrpo_theory.reproduce.exhibits.table3.spread import spread
 from vrpo_theory.reproduce.exhibits.table3.study import HALF
 from vrpo_theory.reproduce.paper import tables
@@ -105,7 +106,7 @@ def _training_rows(printed: Sequence[Configuration], model: str) -> list[Cell]:
 
 
 def _beyond_records(context: Context) -> list[str]:
-    rows = ["variances of the gradient"] * (context.gradient != "none")
+    rows = ["variances of the gradient"] * (context.own.gradient != "none")
     return rows + ["deviations from float32"] * (context.dtype in HALF)
 
 
@@ -129,6 +130,7 @@ exhibit(
         plot=plot,
         cases=partial(toys, labels=("toy LLaDA", "markov")),
         scales=("toy", "real"),
+        options=Ablation,
         beyond_records=_beyond_records,
     )
 )

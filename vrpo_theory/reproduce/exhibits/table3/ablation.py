@@ -23,9 +23,10 @@ def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context
     known = {measured.row: measured.values for measured in found}
     if context.method == "exact":
         return found
-    if context.protocol in ("paper", "both") or (context.protocol == "auto" and context.scale == "toy"):
+    protocol = context.own.protocol
+    if protocol in ("paper", "both") or (protocol == "auto" and context.scale == "toy"):
         found += repeated_rows(study, known)
-    if context.protocol in ("pooled", "both") or (context.protocol == "auto" and context.scale == "real"):
+    if protocol in ("pooled", "both") or (protocol == "auto" and context.scale == "real"):
         found += pooled_rows(study, known)
     return found
 

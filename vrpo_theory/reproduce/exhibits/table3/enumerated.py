@@ -19,7 +19,7 @@ def exact_rows(study: Study) -> Iterator[Measured]:
     yield from _loss(study)
     if (
         study.context.scale == "toy"
-        and study.context.gradient != "none"
+        and study.parameters != "none"
         and all(exact.within(case, GRADIENT_MASKS) for case in study.cases)
     ):
         yield from _gradients(study)

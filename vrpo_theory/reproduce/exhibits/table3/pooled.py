@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vrpo_theory import sampling
 from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Configuration, Measured, Study, Values, predictions
-from vrpo_theory.types import ROLES, SIDES, Budget, Estimate
+from vrpo_theory.reproduce.options import POOL
+from vrpo_theory.types import ROLES, SIDES, Estimate
 
 GRADIENT_STEPS = 6
 """Timesteps of the pool whose masks are differentiated, one backward pass each."""
@@ -17,7 +18,7 @@ SKETCHED = "by count sketches of the pool's gradients"
 def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]:
     """Variance of score, loss and gradient and bias of the loss, all from the same evaluations."""
     context = study.context
-    budget = Budget(*context.pool)
+    budget = context.own.pool or POOL
     cases = study.answers or study.cases
     with context.bar("pool", len(ROLES) * len(SIDES) * budget.n * len(cases)) as progress:
         pools = sampling.draw_pools(
@@ -31,13 +32,14 @@ def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]
     for k, row in enumerate(("bias_loss", "var_loss")):
         values = {c: [pair[k] for pair in found[c]] for c in columns}
         yield Measured(row, "pooled", values, budget.n, predictions(known, row), f"{note}; {FROM_LAW}")
-    if context.gradient != "none":
+    if study.parameters != "none":
         yield from _gradients(study, pools, known)
 
 
 def _gradients(study: Study, pools: Sequence[sampling.Pool], known: Mapping[str, Values]) -> Iterator[Measured]:
     """tr V of the plug-in and the leave-one-out gradient."""
-    context, steps = study.context, min(GRADIENT_STEPS, study.context.pool[0])
+    context, pool_budget = study.context, study.context.own.pool or POOL
+    steps = min(GRADIENT_STEPS, pool_budget.n_t)
     names = {"var_gradient": "plug-in", "var_gradient_loo": "leave-one-out"}
     values: dict[str, dict[Configuration, list[Estimate]]] = {r: {c: [] for c in study.configurations} for r in names}
     jobs = list(zip(study.cases, pools, strict=True))
@@ -50,7 +52,7 @@ def _gradients(study: Study, pools: Sequence[sampling.Pool], known: Mapping[str,
                         c.budget, c.coupling, context.beta, seed=context.seed, estimator=estimator
                     )
                     values[row][c].append(variance)
-    n = steps * context.pool[1]
+    n = steps * pool_budget.n_yt
     for row in names:
         note = f"{study.note}; {SKETCHED}" + (f"; {NEEDS_TWO}" if row.endswith("loo") else "")
         yield Measured(row, "pooled", values[row], n, predictions(known, row), note)

@@ -23,7 +23,7 @@ Replications = Mapping[Configuration, Sequence[Sequence[Moments]]]
 
 def repeated_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]:
     """Variance of score, loss and gradient over independent replications; bias of the loss where the truth is known."""
-    repeats = study.context.repeats or REPEATS["real" if study.answers is None else "toy"]
+    repeats = study.context.own.repeats or REPEATS["real" if study.answers is None else "toy"]
     found = _replicate(study, repeats)
     scores = {c: [_scores(study, moments) for moments in per_pair] for c, per_pair in found.items()}
     losses = {c: [preference.loss(s) for s in per_pair] for c, per_pair in scores.items()}
@@ -31,7 +31,7 @@ def repeated_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measure
     yield Measured("var_score", "mc", _each(variance_estimate, scores), repeats, predicted)
     yield Measured("var_loss", "mc", _each(variance_estimate, losses), repeats, predictions(known, "var_loss"))
     yield _bias(study, losses, repeats, known)
-    if study.context.gradient != "none":
+    if study.parameters != "none":
         yield _gradients(study, scores, min(repeats, GRADIENT_REPEATS[study.context.scale]), known)
 
 

@@ -80,9 +80,11 @@ class Study:
 
     @property
     def parameters(self) -> str:
-        """Whose gradient is studied."""
-        if self.context.gradient != "auto":
-            return self.context.gradient
+        """Whose gradient is studied; "none" where a record stands for the models."""
+        if self.context.recorded:
+            return "none"
+        if self.context.own.gradient != "auto":
+            return str(self.context.own.gradient)
         return "full" if self.context.scale == "toy" else "up-proj"
 
     @property
