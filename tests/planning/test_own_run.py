@@ -4,10 +4,11 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vrpo_theory import MODELS, Case
-from vrpo_theory.planning import Cost, Planner, forward_passes, make_plan, plan, report, run_pilot
+from vrpo_theory.planning import Cost, Planner, candidates, forward_passes, make_plan, plan, report, run_pilot
 from vrpo_theory.store import Recorded, SampleStore
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -71,6 +72,14 @@ def test_the_ranking_begins_with_the_recommendation(planner, budget):
     assert found.ranking[0][1] == found.recommended.variance
     better = [c for c, v in found.doubtful if v.value < found.recommended.variance.value]
     assert bool(better) == any("not recommended" in note or "nothing about fewer" in note for note in found.notes)
+
+
+def test_candidates_that_differ_by_rounding_keep_their_order(monkeypatch, planner):
+    """Kernels of other processors round otherwise; the recommendation must not change with them."""
+    noise = np.random.default_rng(0)
+    monkeypatch.setattr(Planner, "_mean", lambda self, candidate: 1 + 1e-14 * noise.standard_normal())
+    plain = Planner(planner.pilot, planner.beta, planner.cost, (PLAIN,))
+    assert [c for c, _ in plain.ranking(8)] == candidates(8, planner.cost, (PLAIN,))
 
 
 @pytest.mark.parametrize("stderr", [0.02, 0.005])
