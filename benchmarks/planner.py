@@ -3,7 +3,7 @@
 ``python benchmarks/planner.py [--quick]``. Truth: exact variances under plain weights; under weights that join masks
 the spread of 2,000 estimates of every pair. Kept for each size of pilot, each candidate at a budget of eight, each gain
 of joined weights, and whatever each pilot recommends: how often the interval holds the truth, and the mean ratio of
-prediction to truth. A recommendation is picked for a gain that the same pilot measured, so its ratio is below 1.
+prediction to truth. A recommendation is picked for a gain that the same pilot measured, so its ratio can be low.
 """
 
 from __future__ import annotations
