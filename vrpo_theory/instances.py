@@ -136,7 +136,7 @@ class MaskTable:
     @property
     def length(self) -> int:
         """L."""
-        return self.terms.shape[1]
+        return int(self.terms.shape[1])
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -146,7 +146,8 @@ class MaskTable:
     @property
     def sums(self) -> Array:
         """Masked sum S of every mask, (2**L,)."""
-        return self.terms.sum(1)
+        found: Array = self.terms.sum(1)
+        return found
 
 
 def masked(terms: Array) -> Array:

@@ -15,7 +15,8 @@ from vrpo_theory.types import Estimate
 
 def log_sigmoid(x: ArrayLike) -> NDArray[np.float64]:
     """log sigmoid(x) without overflow."""
-    return -np.logaddexp(0.0, -np.asarray(x, dtype=float))
+    found: NDArray[np.float64] = -np.logaddexp(0.0, -np.asarray(x, dtype=float))
+    return found
 
 
 def sigmoid(x: ArrayLike) -> NDArray[np.float64]:

@@ -115,7 +115,8 @@ def margin(draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> flo
 
 def contrast_values(draw: Draw, addend: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each mask's addend of the margin, (n,)."""
-    return addend @ np.array(draw.contrast.coefficients)
+    found: NDArray[np.float64] = addend @ np.array(draw.contrast.coefficients)
+    return found
 
 
 def block_scores(

@@ -138,7 +138,8 @@ class Cell:
 
     @cached_property
     def _counts_of_masks(self) -> NDArray[np.int64]:
-        return all_masks(self.toy.length).sum(1)
+        found: NDArray[np.int64] = all_masks(self.toy.length).sum(1)
+        return found
 
     def counts(self) -> NDArray[np.int64]:
         """Forward rows by number of masked answer tokens, (L + 1,)."""

@@ -65,7 +65,8 @@ def _callable(name: str, module: ModuleType, path: str) -> Callable[..., Any]:
         found = getattr(found, part)
     if not callable(found):
         raise InputError(f"{name} is of type {type(found).__name__}, not a function: {_functions(module)}")
-    return found
+    estimator: Callable[..., Any] = found
+    return estimator
 
 
 def _origin(module: ModuleType) -> str:

@@ -6,6 +6,7 @@ evaluates. Where a mistake has a free parameter (a floor, a padded length) there
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -59,21 +60,36 @@ def count_form(toy: Toy, sums: Array, law: Array | None = None, weight: Array | 
 
 @cache
 def scored(toy: Toy, kind: str) -> Array:
-    """Sums of every mask, (2**L,), over other tokens than the masked ones, or of other logits."""
+    """Sums of every mask, (2**L,), over other tokens than the masked ones, or of other logits; see `SCORED`."""
+    return SCORED[kind](toy)
+
+
+def _visible_too(toy: Toy) -> Array:
+    return np.asarray(toy.log_prob[:, -toy.length :].sum(1))
+
+
+def _prompt_too(toy: Toy) -> Array:
+    return np.asarray(toy.table.sums + toy.log_prob[:, : -toy.length].sum(1))
+
+
+def _without_last_token(toy: Toy) -> Array:
+    return np.asarray(toy.table.log_prob[:, :-1].sum(1))
+
+
+def _in_bfloat16(toy: Toy) -> Array:
     masks, length = all_masks(toy.length), toy.length
-    answer = toy.log_prob[:, -length:]
-    if kind == "visible":
-        return answer.sum(1)
-    if kind == "prompt":
-        return toy.table.sums + toy.log_prob[:, :-length].sum(1)
-    if kind == "without the last":
-        return (toy.table.log_prob[:, :-1]).sum(1)
-    if kind == "bfloat16":
-        logits = toy.predictor.table[: 2**length, -length:].bfloat16()
-        truth = np.broadcast_to(np.array(toy.answer)[None, :, None], (2**length, length, 1))
-        found = logits.log_softmax(-1).double().numpy()
-        return (np.take_along_axis(found, truth, -1)[..., 0] * masks).sum(1)
-    raise KeyError(kind)
+    logits = toy.predictor.table[: 2**length, -length:].bfloat16()
+    truth = np.broadcast_to(np.array(toy.answer)[None, :, None], (2**length, length, 1))
+    log_prob = np.take_along_axis(logits.log_softmax(-1).double().numpy(), truth, -1)[..., 0]
+    return np.asarray(np.where(masks, log_prob, 0.0).sum(1))
+
+
+SCORED: dict[str, Callable[[Toy], Array]] = {
+    "visible": _visible_too,
+    "prompt": _prompt_too,
+    "without the last": _without_last_token,
+    "bfloat16": _in_bfloat16,
+}
 
 
 def _law(toy: Toy) -> MaskTable:
@@ -116,7 +132,8 @@ def _binomial_counts(toy: Toy, floor: float, clamped: float) -> Array:
 
     t, weight = nodes(size, floor)
     smooth = weight @ at(t) / (1 - floor)
-    return (1 - clamped) * smooth + clamped * at(np.array([floor]))[0]
+    found: Array = (1 - clamped) * smooth + clamped * at(np.array([floor]))[0]
+    return found
 
 
 def _scaled(name: str, says: str, factor: Callable[[Toy], float]) -> Mistake:
@@ -134,9 +151,7 @@ def _wrong_scales() -> Iterator[Mistake]:
     yield _scaled("prompt-in-length", f"{whole}, as a factor", lambda t: 1 + len(t.prompt) / t.length)
     yield _scaled("prompt-in-length", f"{whole}, as a divisor", lambda t: t.length / (len(t.prompt) + t.length))
     yield _scaled("prompt-in-length", f"{whole}: a mean over all tokens", lambda t: 1 / (len(t.prompt) + t.length))
-    for block in BLOCKS:
-        says = f"the score is divided by the length padded to a multiple of {block}"
-        yield _scaled("padded-length", says, lambda t, b=block: t.length / (b * -(-t.length // b)))  # type: ignore[misc]
+    yield from map(_padded, BLOCKS)
 
 
 def _wrong_tokens() -> Iterator[Mistake]:
@@ -183,28 +198,34 @@ def _wrong_counts() -> Iterator[Mistake]:
     )  # fmt: skip
 
 
-def _floors() -> Iterator[Mistake]:
-    for floor in FLOORS:
-        yield Mistake(
-            "floored-time", f"t is drawn from about [{floor:.2g}, 1] only",
-            lambda toy, n, batch, f=floor: floors.floored_mean(_law(toy), f),  # type: ignore[misc]
-            lambda toy, n, batch, f=floor: _binomial_counts(toy, f, 0.0),  # type: ignore[misc]
-        )  # fmt: skip
-        yield Mistake(
-            "clamped-time", f"t below about {floor:.2g} is raised to it, in mask and weight",
-            lambda toy, n, batch, f=floor: floors.clamped_mean(_law(toy), f),  # type: ignore[misc]
-            lambda toy, n, batch, f=floor: _binomial_counts(toy, f, f),  # type: ignore[misc]
-        )  # fmt: skip
-        yield Mistake(
-            "clamped-weight", f"the weight is 1/max(t, about {floor:.2g}) but masks are drawn with t itself",
-            lambda toy, n, batch, f=floor: floors.clamped_weight_mean(_law(toy), f),  # type: ignore[misc]
-        )  # fmt: skip
+def _floor(floor: float) -> Iterator[Mistake]:
+    """What public code does about small t, with one floor."""
+    yield Mistake(
+        "floored-time", f"t is drawn from about [{floor:.2g}, 1] only",
+        lambda toy, n, batch: floors.floored_mean(_law(toy), floor),
+        lambda toy, n, batch: _binomial_counts(toy, floor, 0.0),
+    )  # fmt: skip
+    yield Mistake(
+        "clamped-time", f"t below about {floor:.2g} is raised to it, in mask and weight",
+        lambda toy, n, batch: floors.clamped_mean(_law(toy), floor),
+        lambda toy, n, batch: _binomial_counts(toy, floor, floor),
+    )  # fmt: skip
+    yield Mistake(
+        "clamped-weight", f"the weight is 1/max(t, about {floor:.2g}) but masks are drawn with t itself",
+        lambda toy, n, batch: floors.clamped_weight_mean(_law(toy), floor),
+    )  # fmt: skip
+
+
+def _padded(block: int) -> Mistake:
+    says = f"the score is divided by the length padded to a multiple of {block}"
+    return _scaled("padded-length", says, lambda toy: toy.length / (block * math.ceil(toy.length / block)))
 
 
 @cache
 def known() -> tuple[Mistake, ...]:
     """Every mistake with a predicted mean."""
-    return (*_wrong_scales(), *_wrong_tokens(), *_wrong_counts(), *_floors())
+    floored = (mistake for floor in FLOORS for mistake in _floor(floor))
+    return (*_wrong_scales(), *_wrong_tokens(), *_wrong_counts(), *floored)
 
 
 @cache

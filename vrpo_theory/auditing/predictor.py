@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vrpo_theory.checkpoints.torch_model import TorchModel
+
 WORDS, EOS, MASK, VOCABULARY = 5, 5, 6, 7
 """Ordinary ids 0..4, then the end of sequence (which also pads, as in many tokenizers) and the mask."""
 
@@ -44,7 +46,7 @@ class Trace:
         return sum(map(len, self.masks))
 
 
-class Predictor(nn.Module):
+class TracedPredictor(TorchModel):
     """Answers ``model(input_ids, attention_mask).logits`` for one prompt and answer, from a table.
 
     Parameters
@@ -72,14 +74,6 @@ class Predictor(nn.Module):
         # A prompt column counts 2**L, so that the quotient by 2**L tells whether any of them is masked.
         self._powers = np.concatenate([np.full(len(prompt), 2**self.length), 2 ** np.arange(self.length)])
 
-    @property
-    def device(self) -> torch.device:
-        return self.table.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.table.dtype
-
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **ignored: Any) -> SimpleNamespace:
         """Logits (B, T, V) of ids (B, T); other keyword arguments are ignored, as padded positions are."""
         if input_ids.ndim != 2:
@@ -101,7 +95,8 @@ class Predictor(nn.Module):
         self.trace.masks.append(mask)
         self.trace.prompt_masked += int(prompt.sum())
         self.trace.altered += int(altered.sum())
-        return mask + ((prompt | altered) << self.length)
+        found: NDArray[np.int64] = mask + ((prompt | altered) << self.length)
+        return found
 
     def _aligned(self, ids: NDArray[np.int64], real: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Rows with padding, or of another width: real tokens are taken in order; padded positions get zeros."""

@@ -28,7 +28,8 @@ FRACTIONS = 0.5 ** np.arange(8)
 def log_bets(x: Array, m: float, end: float) -> Array:
     """Log of the wealth of each fraction, (8,), after betting on x against a mean between ``end`` and m."""
     with np.errstate(divide="ignore"):  # a fraction of 1 can lose everything
-        return np.log1p(FRACTIONS[:, None] * ((x - end) / (m - end) - 1)).sum(1)
+        found: Array = np.log1p(FRACTIONS[:, None] * ((x - end) / (m - end) - 1)).sum(1)
+        return found
 
 
 @np.errstate(under="ignore")  # whoever audits may have told numpy to raise

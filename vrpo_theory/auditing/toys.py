@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vrpo_theory.auditing.predictor import EOS, VOCABULARY, WORDS, Predictor
+from vrpo_theory.auditing.predictor import EOS, VOCABULARY, WORDS, TracedPredictor
 from vrpo_theory.auditing.settings import usual_settings
 from vrpo_theory.exact import MaskTable, enumerate_masks
 from vrpo_theory.exact.enumeration import all_masks
@@ -38,14 +38,14 @@ class Toy:
     Parameters
     ----------
     name : str
-    predictor : Predictor
+    predictor : TracedPredictor
     prompt, answer : tuple of int
     log_prob : (2**L, P + L) float64
         Log-probability of every true token, masked or not, by masked answer tokens; the context is intact.
     """
 
     name: str
-    predictor: Predictor
+    predictor: TracedPredictor
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
     log_prob: Array
@@ -101,7 +101,8 @@ def trained(length: int) -> Array:
     response = Response(PROMPT, answer_of(length))
     (found,) = enumerate_masks([response], [MODELS["llada"].tiny("policy")])
     terms = -found[response].log_prob
-    return terms * PEAK / terms.max()
+    out: Array = terms * PEAK / terms.max()
+    return out
 
 
 TOYS: dict[str, Callable[[int], Array]] = {f.__name__: f for f in (copied, rough, long_tailed, trained)}
@@ -131,7 +132,7 @@ def toy(name: str, length: int) -> Toy:
     exact = logits[0].astype(float)
     log_prob = np.take_along_axis(exact, np.array(PROMPT + answer)[None, :, None], -1)[..., 0]
     log_prob -= np.logaddexp.reduce(exact, -1)
-    return Toy(name, Predictor(logits, PROMPT, answer), PROMPT, answer, log_prob)
+    return Toy(name, TracedPredictor(logits, PROMPT, answer), PROMPT, answer, log_prob)
 
 
 def _logits(cost: Array, truth: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:

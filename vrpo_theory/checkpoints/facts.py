@@ -91,7 +91,8 @@ def mask_token(folder: Path, options: Mapping[str, Any], usual: tuple[str, ...])
     spelt = [Source(f"{name} in {folder / place}", found) for name in names for place, found in _ids(there, name)]
     if declared is None and {source.value for source in stated} & {source.value for source in spelt}:
         spelt = []  # one of the usual names is meant, and which one is stated
-    return agreed("mask_token_id", [*stated, *spelt])
+    found: int | None = agreed("mask_token_id", [*stated, *spelt])
+    return found
 
 
 JSON = ("generation_config.json", "tokenizer.json", *TOKENIZER)

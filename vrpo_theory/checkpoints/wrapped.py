@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from vrpo_theory.checkpoints.identity import arithmetic, digest, moving, signature
+from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.errors import InputError
 
 Head = Callable[[Tensor], Tensor]
 
 
-class Wrapped(nn.Module):
+class Wrapped(TorchModel):
     """A module of transformers with the attributes of a `vrpo_theory.models.base.Model`.
 
     Parameters
@@ -41,14 +42,6 @@ class Wrapped(nn.Module):
         self.vocabulary, self.mask_token_id, self.max_length = vocabulary, mask_token_id, max_length
         self._checkpointed = False
         self._hashed: tuple[object, str] | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.module.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.module.dtype
 
     @property
     def fingerprint(self) -> str:

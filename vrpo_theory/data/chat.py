@@ -8,10 +8,11 @@ see it: a sequence ends with its response.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TypeAlias, cast
 
 from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.encoding import tokens
@@ -19,8 +20,12 @@ from vrpo_theory.data.errors import RowError
 from vrpo_theory.data.messages import CORE, Message, holds, said
 from vrpo_theory.data.notes import Notes
 from vrpo_theory.data.plain import Texts
-from vrpo_theory.data.template import ChatTemplate, opened, special_tokens, without_end
+from vrpo_theory.data.protocol import Tokenizer
+from vrpo_theory.data.template import ChatTemplate, Turn, opened, special_tokens, without_end
 from vrpo_theory.data.tokens import TokenRow
+
+Source: TypeAlias = Tokenizer | Callable[[], Tokenizer]
+"""A tokenizer, or what loads it when the first text comes."""
 
 
 class Encoder:
@@ -41,7 +46,7 @@ class Encoder:
         What was noticed in the rows so far.
     """
 
-    def __init__(self, source: Any | Callable[[], Any] | None, append_eot: bool, rendered: bool = False) -> None:
+    def __init__(self, source: Source | None, append_eot: bool, rendered: bool = False) -> None:
         self._source, self._append_eot, self._rendered = source, append_eot, rendered
         self.notes = Notes()
 
@@ -56,18 +61,20 @@ class Encoder:
         return found.row
 
     @cached_property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The tokenizer itself."""
         if self._source is None:
             raise RowError("text without a tokenizer: give *_ids or a model folder that has a tokenizer")
-        return self._source if hasattr(self._source, "encode") else self._source()
+        if hasattr(self._source, "encode"):
+            return cast(Tokenizer, self._source)
+        return self._source()
 
     @cached_property
     def _template(self) -> ChatTemplate | None:
         return ChatTemplate(self.tokenizer) if self.tokenizer.chat_template else None
 
     @cached_property
-    def _special(self) -> Any:
+    def _special(self) -> re.Pattern[str]:
         return special_tokens(self.tokenizer)
 
     def _by_template(self, row: TextRow) -> Texts:
@@ -89,7 +96,7 @@ class Encoder:
         answers = [template.answer(row.messages, answer, row.context) for answer in (row.chosen, row.rejected)]
         return template.prompt(row.messages, row.context), answers[0], answers[1]
 
-    def _turn(self, row: TextRow) -> Any:
+    def _turn(self, row: TextRow) -> Turn:
         assert self._template is not None
         return self._template.turn(row.messages, row.context)
 

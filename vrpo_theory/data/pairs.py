@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as brief
-from typing import Any
 
-from vrpo_theory.data.chat import Encoder
+from vrpo_theory.data.chat import Encoder, Source
 from vrpo_theory.data.checks import Checks
 from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.errors import BadRows, RowError
@@ -24,7 +22,7 @@ from vrpo_theory.types import PreferencePair, Response
 def read_pairs(
     path: str | Path,
     *,
-    tokenizer: Any | Callable[[], Any] | None = None,
+    tokenizer: Source | None = None,
     vocabulary: int | None = None,
     mask_token_id: int | None = None,
     max_length: int | None = None,

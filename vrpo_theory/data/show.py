@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from vrpo_theory.data.protocol import Tokenizer
 from vrpo_theory.types import SIDES, PreferencePair, Response
 
 OPEN, CLOSE = "[[", "]]"
 
 
-def show(pairs: Sequence[PreferencePair], tokenizer: Any | None = None) -> str:
+def show(pairs: Sequence[PreferencePair], tokenizer: Tokenizer | None = None) -> str:
     """Every sequence of some pairs as the model sees it, with what is scored between [[ and ]].
 
     Parameters
@@ -29,7 +29,7 @@ def show(pairs: Sequence[PreferencePair], tokenizer: Any | None = None) -> str:
     return "\n".join(line for pair in pairs for line in _pair(pair, tokenizer))
 
 
-def _pair(pair: PreferencePair, tokenizer: Any | None) -> list[str]:
+def _pair(pair: PreferencePair, tokenizer: Tokenizer | None) -> list[str]:
     lines = [f"pair {pair.id}"]
     for side in SIDES:
         response = pair.side(side)
@@ -40,12 +40,12 @@ def _pair(pair: PreferencePair, tokenizer: Any | None) -> list[str]:
     return lines
 
 
-def _marked(response: Response, write: Any, space: str) -> str:
+def _marked(response: Response, write: Callable[[Sequence[int]], str], space: str) -> str:
     prompt = write(response.prompt)
     return f"{prompt}{space if prompt else ''}{OPEN}{space}{write(response.ids)}{space}{CLOSE}"
 
 
-def _text(tokenizer: Any, ids: Sequence[int]) -> str:
+def _text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The text of ids on one line: control characters are escaped."""
     words = tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False)
     return json.dumps(words, ensure_ascii=False)[1:-1].replace('\\"', '"')

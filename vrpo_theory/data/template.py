@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from vrpo_theory.data.errors import RowError
 from vrpo_theory.data.messages import Message, said
 from vrpo_theory.data.plain import beginning
+from vrpo_theory.data.protocol import Tokenizer
 from vrpo_theory.errors import InputError, one_line
 
 CLOCK = datetime(2025, 1, 1)
@@ -45,7 +46,7 @@ class ChatTemplate:
         If the template draws random numbers, or fails on any conversation.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer, self._turns = tokenizer, dict[tuple[str, ...], Turn]()
         self.where = getattr(tokenizer, "name_or_path", "") or "the tokenizer"
         if re.search(r"\|\s*random\b|\blipsum\b", str(tokenizer.chat_template)):
@@ -148,9 +149,9 @@ class ChatTemplate:
 
 class _Stopped(datetime):
     @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Any:
+    def now(cls, tz: tzinfo | None = None) -> Self:
         """The fixed time, whatever the clock says."""
-        return CLOCK
+        return cls(CLOCK.year, CLOCK.month, CLOCK.day)
 
 
 @contextmanager
@@ -178,7 +179,7 @@ def opened(text: str, end: str) -> str:
     return text.rstrip().removesuffix(mark) if mark.strip() and text.rstrip().endswith(mark) else text
 
 
-def special_tokens(tokenizer: Any) -> re.Pattern[str]:
+def special_tokens(tokenizer: Tokenizer) -> re.Pattern[str]:
     """Matches the special tokens of a tokenizer, and nothing where it has none."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
     words = sorted((token.content for token in added if token.special and token.content.strip()), key=len, reverse=True)

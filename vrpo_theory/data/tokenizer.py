@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast
 
+from vrpo_theory.data.protocol import Tokenizer
 from vrpo_theory.errors import InputError, one_line
+
+Templates: TypeAlias = str | dict[str, str] | None
+"""A chat template, several by name, or none."""
 
 _FILES = ("tokenizer.json", "tokenizer_config.json")
 _TEMPLATE, _CONFIG, _MAP = "chat_template.jinja", "tokenizer_config.json", "special_tokens_map.json"
 
 
-def load_tokenizer(folder: str | Path, chat_template: str | Path | None = None) -> Any:
+def load_tokenizer(folder: str | Path, chat_template: str | Path | None = None) -> Tokenizer:
     """The fast tokenizer of a model folder, from local files and without the folder's own code.
 
     Parameters
@@ -37,7 +41,7 @@ def load_tokenizer(folder: str | Path, chat_template: str | Path | None = None) 
     return tokenizer
 
 
-def read_tokenizer(folder: str | Path, chosen: bool = False) -> Any:
+def read_tokenizer(folder: str | Path, chosen: bool = False) -> Tokenizer:
     """As `load_tokenizer`, with all the chat templates that the folder has; they may differ if another is chosen."""
     if missing := [name for name in _FILES if not (Path(folder) / name).is_file()]:
         raise InputError(f"{folder}: no {' and no '.join(missing)}: give a model folder with its tokenizer")
@@ -46,7 +50,7 @@ def read_tokenizer(folder: str | Path, chosen: bool = False) -> Any:
 
     try:
         _refuse_contradictions(Path(folder), chosen)
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        return cast(Tokenizer, PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True))
     except InputError:
         raise
     except Exception as error:  # the tokenizers library raises bare Exception on a damaged file
@@ -58,7 +62,7 @@ def has_tokenizer(folder: Path) -> bool:
     return all((folder / name).is_file() for name in _FILES)
 
 
-def _template(folder: str | Path, found: Any, chosen: str | Path | None) -> Any:
+def _template(folder: str | Path, found: Templates, chosen: str | Path | None) -> Templates:
     named = found if isinstance(found, dict) else {}
     if chosen is not None and str(chosen) in named:
         return named[str(chosen)]
@@ -104,13 +108,13 @@ def _word(token: Any) -> Any:
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _default(template: Any) -> str | None:
+def _default(template: str | list[dict[str, str]] | None) -> str | None:
     if isinstance(template, list):
         return next((t["template"] for t in template if t.get("name") == "default"), None)
     return template
 
 
-def require_same(policy: Any, reference: Any) -> None:
+def require_same(policy: Tokenizer, reference: Tokenizer) -> None:
     """InputError if two tokenizers give a text other ids."""
     names = f"{policy.name_or_path} and {reference.name_or_path}"
     if policy.get_vocab() != reference.get_vocab():

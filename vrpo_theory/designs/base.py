@@ -118,7 +118,8 @@ class Design(ABC):
     def counts(self, drawn: Array, length: int) -> Array:
         """P(l | level that masks are drawn at) of the number of masked tokens l = 0..L, (..., L + 1)."""
         if self.form == "count":
-            return (drawn[..., None] == np.arange(length + 1)).astype(float)
+            found: Array = (drawn[..., None] == np.arange(length + 1)).astype(float)
+            return found
         return binomial(length, drawn)
 
     def cover(self, uniforms: Array, level: Array) -> Flags:
@@ -192,7 +193,8 @@ def binomial(length: int, t: Array) -> Array:
     """P(l | t) of the count l = 0..L when each token is masked with probability t; shape t.shape + (L + 1,)."""
     from scipy.stats import binom
 
-    return binom.pmf(np.arange(length + 1), length, t[..., None])
+    found: Array = binom.pmf(np.arange(length + 1), length, t[..., None])
+    return found
 
 
 def equal_shares(level: Array, masking: Array | None = None) -> Timesteps:

@@ -55,7 +55,8 @@ class ImportanceCount(Design):
         if self.table is not None and len(self.table) != length:
             raise ValueError(f"{self.name}: the table is for {len(self.table)} tokens, got a response of {length}")
         q = np.array(self.table) if self.table is not None else np.arange(1.0, length + 1) ** -self.tilt
-        return q / q.sum()
+        found: Array = q / q.sum()
+        return found
 
 
 DESIGNS.add(ImportanceCount.name, ImportanceCount)

@@ -101,7 +101,8 @@ def _density(t: Array, a: float, b: float, r: float, q: float, A: float, k: floa
 def _positive(z: Array) -> Array:
     """Unconstrained numbers to parameters: all positive, exponents r, q, m at least 1."""
     soft = np.logaddexp(0.0, z)
-    return soft + np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    found: Array = soft + np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    return found
 
 
 DESIGNS.add(PPots.name, PPots)

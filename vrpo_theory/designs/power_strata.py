@@ -53,7 +53,8 @@ class PowerStrata(Design):
     def edges(self, length: int, n: int) -> NDArray[np.int64]:
         """e_0 = 0 < e_1 < ... < e_n = L, for n <= L."""
         j = np.arange(n + 1)
-        return np.maximum(np.round(length * (j / n) ** self.power).astype(int), j)
+        found: NDArray[np.int64] = np.maximum(np.round(length * (j / n) ** self.power).astype(int), j)
+        return found
 
     def _strata(self, length: int, n_t: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         parts = [self.edges(length, size) for size in sets(length, n_t)]

@@ -34,7 +34,8 @@ class Systematic(Design):
 
 
 def _levels(shift: float, length: int, n: int) -> Array:
-    return np.minimum(1 + np.floor((np.arange(n) + shift) * length / n), length)
+    found: Array = np.minimum(1 + np.floor((np.arange(n) + shift) * length / n), length)
+    return found
 
 
 DESIGNS.add(Systematic.name, Systematic)

@@ -128,7 +128,8 @@ class Lattice:
     def rest(self, *used: int) -> Spectrum:
         """Transform of the law of all timesteps but one of each contrast named, (F,)."""
         powers = [self.budget.n_t - used.count(k) for k in range(len(self.atoms))]
-        return np.prod([step**n for step, n in zip(self.timestep, powers, strict=True)], axis=0)
+        found: Spectrum = np.prod([step**n for step, n in zip(self.timestep, powers, strict=True)], axis=0)
+        return found
 
     def siblings(self, contrast: int) -> Iterator[tuple[NDArray[np.int64], Spectrum | float]]:
         """Masks whose timestep's other masks have one law, and the transform of that law.

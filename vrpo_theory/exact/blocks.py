@@ -40,7 +40,8 @@ class Blocks:
 
     def conditional(self, mean: Array) -> Array:
         """Mean of a block's share given each outcome, (N,), from that of one mask's weighted term given its level."""
-        return (self.weight * mean).sum(1)
+        found: Array = (self.weight * mean).sum(1)
+        return found
 
     def mean(self, conditional: Array) -> Array:
         """Mean of one draw of each block, (B,), from a mean given each outcome (N,)."""

@@ -15,7 +15,8 @@ AUTO_MASKS = 512 * 8
 
 def within(case: Case, masks: int = AUTO_MASKS) -> bool:
     """Whether each response of the pair has at most so many masks, 2^L of L tokens; the rule of ``auto``."""
-    return 2 ** max(case.pair.chosen.length, case.pair.rejected.length) <= masks
+    longest = max(case.pair.chosen.length, case.pair.rejected.length)
+    return (1 << longest) <= masks
 
 
 def tabulate(

@@ -49,12 +49,14 @@ class MaskTable:
     @cached_property
     def sums(self) -> NDArray[np.float64]:
         """S, the unweighted masked sum of every mask, (2**L,)."""
-        return self.log_prob.sum(1)
+        found: NDArray[np.float64] = self.log_prob.sum(1)
+        return found
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """Masked tokens of every mask, (2**L,)."""
-        return all_masks(self.response.length).sum(1)
+        found: NDArray[np.int64] = all_masks(self.response.length).sum(1)
+        return found
 
     def count_means(self) -> NDArray[np.float64]:
         """Mean of S over the masks of each count, (L + 1,)."""

@@ -86,7 +86,8 @@ def _extend(state: Array, edges: Array) -> Array:
     one, s_x, s_y, s_xx, s_xy, s_yy = state
 
     def kept(moment: Array) -> Array:
-        return moment.sum(1, keepdims=True) + np.zeros(x.shape[1])
+        found: Array = moment.sum(1, keepdims=True) + np.zeros(x.shape[1])
+        return found
 
     return np.stack(
         [

@@ -64,7 +64,8 @@ class GradientGram:
         """Probability of every mask among its response's under the count form, 1/(L C(L, l)), (M,)."""
         from scipy.special import comb
 
-        return 1 / (self.lengths * comb(self.lengths, self.counts))
+        found: Array = 1 / (self.lengths * comb(self.lengths, self.counts))
+        return found
 
     def norm(self, coefficients: Array) -> float:
         """||sum of coefficients_m grad S_m|| for coefficients (M,)."""

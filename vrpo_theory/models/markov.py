@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
 VOCABULARY, DRIFT, TEMPER = 5, 0.3, 1 / 0.9
 
 
-class Markov(nn.Module):
+class Markov(TorchModel):
     """Conditionals of a stationary chain given the nearest visible tokens, raised to a power and normalised.
 
     Parameters
@@ -30,14 +31,6 @@ class Markov(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.tensor(np.log(transition), dtype=torch.float64))
         self.power, self.vocabulary = power, len(transition)
-
-    @property
-    def device(self) -> torch.device:
-        return self.logits.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.logits.dtype
 
     @property
     def fingerprint(self) -> str:
@@ -75,7 +68,8 @@ class Markov(nn.Module):
         from_left[0, 1:-1] = start[ids]
         reached = np.cumsum(from_left, 1) - from_left
         left = np.cumsum(to_right[::-1], 0)[::-1] - to_right
-        return self.power * (reached + left) - _normalisers(forward, start, self.power, ids, apart)
+        sums: NDArray[np.float64] = self.power * (reached + left)
+        return sums - _normalisers(forward, start, self.power, ids, apart)
 
     def _log_powers(self, longest: int) -> tuple[Tensor, Tensor]:
         """log P^d for d = 0..longest (d = 0 is a placeholder of zeros), and the log stationary law."""
@@ -107,7 +101,7 @@ def _normalisers(
     """Sum over the tokens of every gap of the log normaliser of their tempered conditional, (L + 2, L + 2)."""
 
     def log_sum(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.logaddexp.reduce(power * logits, axis=-1)
+        return np.asarray(np.logaddexp.reduce(power * logits, axis=-1))
 
     length = len(ids)
     # inner[d, a, b]: a gap between tokens of values a and b, d apart; its d - 1 tokens are at distances (k, d - k).
@@ -121,7 +115,9 @@ def _normalisers(
     out = np.zeros(apart.shape)
     out[1:-1, 1:-1] = inner[apart[1:-1, 1:-1], ids[:, None], ids]
     out[0, 2:-1] = before[np.arange(length - 1), ids[1:]]
-    out[1:-2, -1] = after[length - 2 :: -1, ids[:-1]][np.arange(length - 1), np.arange(length - 1)] if length > 1 else 0
+    # Behind token a, and before the end, there are L - a tokens: after[L - a - 1], for a = 1..L - 1.
+    token = np.arange(length - 1)
+    out[1:-2, -1] = after[length - 2 - token, ids[token]]
     out[0, -1] = length * log_sum(start)
     return out
 

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
@@ -16,7 +17,7 @@ VOCABULARY, SHOCKED, SPREAD = 4, 2, 0.05
 """Four tokens; the log-probabilities of the first two carry the effects, the others share what is left."""
 
 
-class Shock(nn.Module):
+class Shock(TorchModel):
     """log p(v at i | mask) = log(1/4) + effect[i, v] + c_l z(mask) for v in {0, 1}.
 
     z(mask) is standard normal, a hash of the masked positions: a function of the mask, as a model must be. Its scale
@@ -39,14 +40,6 @@ class Shock(nn.Module):
         words = np.random.default_rng(seed).integers(-(2**63), 2**63, size=self.length, dtype=np.int64)
         self.words: Tensor
         self.register_buffer("words", torch.from_numpy(words))
-
-    @property
-    def device(self) -> torch.device:
-        return self.effect.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.effect.dtype
 
     @property
     def fingerprint(self) -> str:

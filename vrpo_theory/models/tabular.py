@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
 VOCABULARY, SPREAD, DRIFT = 4, 1.5, 0.5
 
 
-class Tabular(nn.Module):
+class Tabular(TorchModel):
     """Softmax of free logits for every visible set and position.
 
     Parameters
@@ -28,14 +29,6 @@ class Tabular(nn.Module):
         super().__init__()
         self.logits = nn.Parameter(torch.tensor(logits, dtype=torch.float64))
         self.length, self.vocabulary = logits.shape[1:]
-
-    @property
-    def device(self) -> torch.device:
-        return self.logits.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.logits.dtype
 
     @property
     def fingerprint(self) -> str:

@@ -34,12 +34,14 @@ class TwoStage:
         """Covariance over levels of the conditional mean, (K, K)."""
         conditional = np.einsum("tm,tmk->tk", self.mask_prob, self.value)
         centred = conditional - self.level_prob @ conditional
-        return np.einsum("t,ti,tj->ij", self.level_prob, centred, centred)
+        found: Array = np.einsum("t,ti,tj->ij", self.level_prob, centred, centred)
+        return found
 
     def within(self) -> Array:
         """Mean over levels of the conditional covariance, (K, K)."""
         centred = self.value - np.einsum("tm,tmk->tk", self.mask_prob, self.value)[:, None]
-        return np.einsum("t,tm,tmi,tmj->ij", self.level_prob, self.mask_prob, centred, centred)
+        found: Array = np.einsum("t,tm,tmi,tmj->ij", self.level_prob, self.mask_prob, centred, centred)
+        return found
 
     def given(self, levels: tuple[int, ...], n_yt: int) -> tuple[Array, Array]:
         """Law (Q,), (Q, K) of the mean of n_yt masks at each of the given levels, by listing them all."""

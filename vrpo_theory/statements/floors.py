@@ -36,7 +36,7 @@ def clamped_weight_mean(x: MaskTable, floor: float) -> float:
 def clamped_mask_moment(x: MaskTable, floor: float, smallest: float) -> float:
     """E ell with max(t, floor) in the mask but 1/t as the weight, t ~ U[smallest, 1]: unbounded as smallest -> 0."""
     below = float(_at(x, np.array([floor]))[0]) * np.log(floor / smallest)
-    return (below + (1 - floor) * floored_mean(x, floor)) / (1 - smallest)
+    return float((below + (1 - floor) * floored_mean(x, floor)) / (1 - smallest))
 
 
 def at_least_one_mean(x: MaskTable) -> float:

@@ -28,19 +28,22 @@ def error_bound(bound: ArrayLike, variance: ArrayLike, gradient_variance: ArrayL
     slope = 1 is 2505.19223v2, Lemma 3 (18) and Theorem 4; slope = q = sigmoid(-mu) is ours.
     """
     c, q = np.asarray(bound, dtype=float), np.asarray(slope, dtype=float)
-    return c / 4 * np.sqrt(variance) + q * np.sqrt(gradient_variance)
+    found: Array = c / 4 * np.sqrt(variance) + q * np.sqrt(gradient_variance)
+    return found
 
 
 def variance_bound(bound: ArrayLike, variance: ArrayLike, gradient_variance: ArrayLike, kappa: float = KAPPA) -> Array:
     """kappa C^2 V + tr V G >= tr V[f'(X) G]; kappa = 1/8 is 2505.19223v2 (19), `KAPPA` is ours and best possible."""
     c, v, g = (np.asarray(x, dtype=float) for x in (bound, variance, gradient_variance))
-    return kappa * c**2 * v + g
+    found: Array = kappa * c**2 * v + g
+    return found
 
 
 def bias_bound(variance: ArrayLike, gradient_variance: ArrayLike, mean_gradient_norm: ArrayLike) -> Array:
     """(1/4) sqrt(V tr V G) + ||EG|| V/(12 sqrt 3) >= ||E grad f(X) - grad f(mu)|| (ours)."""
     v, g, norm = (np.asarray(x, dtype=float) for x in (variance, gradient_variance, mean_gradient_norm))
-    return np.sqrt(v * g) / 4 + norm * v * THIRD
+    found: Array = np.sqrt(v * g) / 4 + norm * v * THIRD
+    return found
 
 
 def loss_gradient(x: GradientLaw) -> Array:

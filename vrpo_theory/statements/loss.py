@@ -33,7 +33,8 @@ def variance_bound(variance: ArrayLike) -> Array:
 
 def bounded_variance_bound(lower: ArrayLike, variance: ArrayLike) -> Array:
     """sigmoid(-a)^2 V >= V loss_hat where s_hat >= a (ours)."""
-    return sigmoid(-np.asarray(lower, dtype=float)) ** 2 * np.asarray(variance, dtype=float)
+    found: Array = sigmoid(-np.asarray(lower, dtype=float)) ** 2 * np.asarray(variance, dtype=float)
+    return found
 
 
 def bias_bound(mean: ArrayLike, variance: ArrayLike) -> Array:
@@ -44,25 +45,29 @@ def bias_bound(mean: ArrayLike, variance: ArrayLike) -> Array:
     size, v = np.abs(np.asarray(mean, dtype=float)), np.asarray(variance, dtype=float)
     root = np.sqrt(size**2 + v)
     rise = v / np.maximum(root + size, np.finfo(float).tiny)  # sqrt(mu^2 + V) - |mu|
-    return rise / 2 + np.log1p(np.expm1(-rise) * sigmoid(-size))
+    found: Array = rise / 2 + np.log1p(np.expm1(-rise) * sigmoid(-size))
+    return found
 
 
 def uniform_bias_bound(variance: ArrayLike) -> Array:
     """log cosh(sqrt(V)/2): the largest bias over all means, that of mu = 0, in nats (ours)."""
     root = np.sqrt(variance)
-    return np.logaddexp(root / 2, -root / 2) - np.log(2)
+    found: Array = np.logaddexp(root / 2, -root / 2) - np.log(2)
+    return found
 
 
 def simple_bias_bound(variance: ArrayLike) -> Array:
     """min(V/8, sqrt(V)/2) >= `uniform_bias_bound`: tight for small and for large V, in nats (ours)."""
     v = np.asarray(variance, dtype=float)
-    return np.minimum(v / 8, np.sqrt(v) / 2)
+    found: Array = np.minimum(v / 8, np.sqrt(v) / 2)
+    return found
 
 
 def local_bias(mean: ArrayLike, variance: ArrayLike) -> Array:
     """q (1 - q) V/2: the bias to second order, in nats (ours)."""
     mu = np.asarray(mean, dtype=float)
-    return sigmoid(mu) * sigmoid(-mu) * np.asarray(variance, dtype=float) / 2
+    found: Array = sigmoid(mu) * sigmoid(-mu) * np.asarray(variance, dtype=float) / 2
+    return found
 
 
 def local_deviation(mean: ArrayLike, variance: ArrayLike) -> Array:

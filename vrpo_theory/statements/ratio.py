@@ -30,7 +30,8 @@ def gaussian_factor(variance: ArrayLike) -> Array:
 def bounded_factor(variance: ArrayLike, rise: ArrayLike) -> Array:
     """Largest E exp(D_hat)/exp(D) when D_hat - D <= b (Bennett): (V e^b + b^2 e^(-V/b))/(V + b^2), for b > 0."""
     v, b = np.asarray(variance, dtype=float), np.asarray(rise, dtype=float)
-    return (v * np.exp(b) + b**2 * np.exp(-v / b)) / (v + b**2)
+    found: Array = (v * np.exp(b) + b**2 * np.exp(-v / b)) / (v + b**2)
+    return found
 
 
 def poisson_relative_variance(variance: ArrayLike, rate: ArrayLike) -> Array:
@@ -39,7 +40,8 @@ def poisson_relative_variance(variance: ArrayLike, rate: ArrayLike) -> Array:
     exp(lambda + c) prod_{k <= K} (D_k - c)/lambda, K ~ Poisson(lambda), has second moment
     exp(lambda + 2c + E(D_k - c)^2/lambda); at c = D - lambda, E(D_k - c)^2 = V + lambda^2.
     """
-    return np.expm1(np.asarray(variance, dtype=float) / np.asarray(rate, dtype=float))
+    found: Array = np.expm1(np.asarray(variance, dtype=float) / np.asarray(rate, dtype=float))
+    return found
 
 
 def jackknife(full: ArrayLike, left_out: ArrayLike, n: int) -> Array:
@@ -47,7 +49,8 @@ def jackknife(full: ArrayLike, left_out: ArrayLike, n: int) -> Array:
 
     Removes the bias of order 1/n, whatever g.
     """
-    return n * np.asarray(full, dtype=float) - (n - 1) * np.asarray(left_out, dtype=float)
+    found: Array = n * np.asarray(full, dtype=float) - (n - 1) * np.asarray(left_out, dtype=float)
+    return found
 
 
 def factor(x: ScoreLaw) -> float:

@@ -28,7 +28,8 @@ def independent_variance(terms: ArrayLike, floor: ArrayLike) -> Array:
     sum a_i^2 (-ln floor/(1 - floor) - 1): given t the mean is sum a_i, and the variance sum a_i^2 (1 - t)/t.
     """
     eps, a = np.asarray(floor, dtype=float), np.asarray(terms, dtype=float)
-    return total(a**2) * (-np.log(eps) / (1 - eps) - 1)
+    found: Array = total(a**2) * (-np.log(eps) / (1 - eps) - 1)
+    return found
 
 
 def independent_count_variance(terms: ArrayLike) -> float:
@@ -73,7 +74,8 @@ def log_nodes(low: float, panels_per_decade: int = 6) -> tuple[Array, Array]:
 def mask_probability(t: ArrayLike, counts: ArrayLike, length: int) -> Array:
     """P(this very mask | t) = t^l (1 - t)^(L - l); t (T,), counts (M,): (T, M)."""
     time, size = np.asarray(t, dtype=float)[:, None], np.asarray(counts)
-    return time**size * (1 - time) ** (length - size)
+    found: Array = time**size * (1 - time) ** (length - size)
+    return found
 
 
 def count_mean(x: MaskTable) -> float:

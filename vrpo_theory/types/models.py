@@ -22,7 +22,7 @@ Request: TypeAlias = tuple[Response, NDArray[np.bool_]]
 class Model(Protocol):
     """A masked diffusion language model seen through the log-probabilities of masked tokens.
 
-    Plain attributes will do where properties stand here; `vrpo_theory.models.base` shows how to write one.
+    Plain attributes will do where properties stand here; an example is in `vrpo_theory.checkpoints.torch_model`.
 
     Attributes
     ----------

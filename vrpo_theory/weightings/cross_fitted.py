@@ -50,7 +50,8 @@ class CrossFitted(Weighting):
         # Mask j adds correction[j, i] / (others + shrinkage) to the weight of token i in every other mask.
         correction = (scale * member.sum(1) / length)[:, None] - scale[:, None] * member
         diluted = correction / (others + self.shrinkage)
-        return member * (scale[:, None] + diluted.sum(0) - diluted)
+        found: NDArray[np.float64] = member * (scale[:, None] + diluted.sum(0) - diluted)
+        return found
 
 
 WEIGHTINGS.add(CrossFitted.name, CrossFitted)

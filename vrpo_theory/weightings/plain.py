@@ -20,7 +20,10 @@ class Plain(Separable):
     def scale(self, form: Form, level: ArrayLike, length: int) -> NDArray[np.float64]:
         value = np.asarray(level, dtype=float)
         # A count of 0 has no tokens to weigh.
-        return np.divide(1.0 if form == "time" else length, value, out=np.zeros_like(value), where=value > 0)
+        found: NDArray[np.float64] = np.divide(
+            1.0 if form == "time" else length, value, out=np.zeros_like(value), where=value > 0
+        )
+        return found
 
 
 WEIGHTINGS.add(Plain.name, Plain)

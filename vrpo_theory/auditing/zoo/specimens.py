@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
 
 Estimator = Callable[..., Any]
+E = TypeVar("E", bound=Estimator)
+
+
+class Output(Protocol):
+    """What a model returns; logits (B, T, V)."""
+
+    logits: Tensor
+
+
+class Predictor(Protocol):
+    """A masked predictor as transformers' users know it; ``config`` names the mask token and the padding."""
+
+    @property
+    def config(self) -> Any: ...
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Output: ...
 
 
 @dataclass(frozen=True)
@@ -46,10 +62,10 @@ def specimen(
     lengths: Sequence[int] = (1, 2, 8),
     n: Sequence[int] = (4,),
     toys: Sequence[str] = ("copied", "rough", "long_tailed"),
-) -> Callable[[Estimator], Estimator]:
+) -> Callable[[E], E]:
     """Put an estimator into the zoo under its own name; it stays an ordinary function."""
 
-    def enter(estimator: Estimator) -> Estimator:
+    def enter(estimator: E) -> E:
         ZOO[estimator.__name__] = Specimen(estimator, verdict, mistake, lengths, n, toys)
         return estimator
 
@@ -72,7 +88,7 @@ def timed(t: Tensor, length: int, generator: Generator) -> Tensor:
     return torch.rand(len(t), length, generator=generator) < t[:, None]
 
 
-def shown(model: Any, prompt: Tensor, answer: Tensor, mask: Tensor) -> Tensor:
+def shown(model: Predictor, prompt: Tensor, answer: Tensor, mask: Tensor) -> Tensor:
     """Prompt and masked answer, (n, P + L)."""
     noisy = answer.expand(len(mask), -1).masked_fill(mask, model.config.mask_token_id)
     return torch.cat([prompt.expand(len(mask), -1), noisy], 1)
@@ -83,10 +99,12 @@ def token_terms(logits: Tensor, truth: Tensor) -> Tensor:
     return logits.float().log_softmax(-1).gather(-1, truth.expand(len(logits), -1)[..., None])[..., 0].double()
 
 
-def masked_sums(model: Any, prompt: Tensor, answer: Tensor, mask: Tensor, batch_size: int | None = None) -> Tensor:
+def masked_sums(
+    model: Predictor, prompt: Tensor, answer: Tensor, mask: Tensor, batch_size: int | None = None
+) -> Tensor:
     """S of every mask, (n,): the summed log-probability of the masked tokens."""
     parts = []
-    for rows in mask.split(batch_size or len(mask)):
+    for rows in torch.split(mask, batch_size or len(mask)):
         logits = model(shown(model, prompt, answer, rows)).logits[:, len(prompt) :]
         parts.append((token_terms(logits, answer) * rows).sum(1))
     return torch.cat(parts)

@@ -69,7 +69,8 @@ class LLaDABlock(GradientCheckpointingLayer):
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], attention_mask: Tensor | None) -> Tensor:
         x = x + self.attn_out(self._attend(self.attn_norm(x), rotation, attention_mask))
         h = self.ff_norm(x)
-        return x + self.ff_out(silu(self.ff_proj(h)) * self.up_proj(h))
+        change: Tensor = self.ff_out(silu(self.ff_proj(h)) * self.up_proj(h))
+        return x + change
 
     def _attend(self, x: Tensor, rotation: tuple[Tensor, Tensor], attention_mask: Tensor | None) -> Tensor:
         q, k, v = (
@@ -79,7 +80,8 @@ class LLaDABlock(GradientCheckpointingLayer):
         q, k = (rotated.to(v.dtype) for rotated in apply_rotary_pos_emb(widened(q), widened(k), *rotation))
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         scaling = self.config.head_dim**-0.5
-        return attention(self, q, k, v, attention_mask, scaling=scaling, is_causal=False)[0].flatten(-2)
+        mixed: Tensor = attention(self, q, k, v, attention_mask, scaling=scaling, is_causal=False)[0]
+        return mixed.flatten(-2)
 
 
 class LLaDAModel(nn.Module):
@@ -115,7 +117,8 @@ class LLaDAModel(nn.Module):
         rotation = rotations(self.config, position_ids)
         for block in self.transformer["blocks"].children():
             x = block(x, rotation, visible)
-        return self.transformer["ln_f"](x)
+        normed: Tensor = self.transformer["ln_f"](x)
+        return normed
 
 
 class LLaDAModelLM(PreTrainedModel):
@@ -139,7 +142,7 @@ class LLaDAModelLM(PreTrainedModel):
         config.check()
         super().__init__(config)
         self.model = LLaDAModel(config)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def forward(
         self,
@@ -163,17 +166,19 @@ class LLaDAModelLM(PreTrainedModel):
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits (..., embedding_size) of hidden states (..., d_model)."""
-        logits = self.get_output_embeddings()(hidden)
+        logits: Tensor = self.get_output_embeddings()(hidden)
         return logits * self.config.d_model**-0.5 if self.config.scale_logits else logits
 
     def get_input_embeddings(self) -> nn.Module:
-        return self.model.transformer["wte"]
+        table: nn.Module = self.model.transformer["wte"]
+        return table
 
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.model.transformer["wte"] = value
 
     def get_output_embeddings(self) -> nn.Module:
-        return self.model.transformer["ff_out"]
+        head: nn.Module = self.model.transformer["ff_out"]
+        return head
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         self.model.transformer["ff_out"] = new_embeddings

@@ -101,7 +101,7 @@ def _longest(module: PreTrainedModel) -> int:
         start = getattr(part, "padding_idx", None)
         if name.endswith("position_embeddings") and start is not None:
             # RoBERTa and models like it start to count after the padding's id.
-            return min(longest, len(part.weight) - start - 1)
+            return min(longest, len(part.weight) - int(start) - 1)
     return longest
 
 

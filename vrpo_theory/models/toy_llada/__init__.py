@@ -48,7 +48,8 @@ def case(seed: int, length: int = 8) -> Case:
 
 def card() -> dict[str, Any]:
     """How the models were made, and measurements with their standard errors."""
-    return json.loads((FOLDER / "card.json").read_text())
+    found: dict[str, Any] = json.loads((FOLDER / "card.json").read_text())
+    return found
 
 
 @cache

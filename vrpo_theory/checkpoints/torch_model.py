@@ -1,0 +1,44 @@
+"""What models of torch have in common."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class TorchModel(nn.Module):
+    """A `Model` whose device and dtype are those of its parameters.
+
+    A subclass gives ``vocabulary``, `fingerprint` and `log_prob`. A model of the bare frequencies of tokens:
+
+    >>> from vrpo_theory.models.base import fingerprint
+    >>> class Unigram(TorchModel):
+    ...     def __init__(self, logits):
+    ...         super().__init__()
+    ...         self.logits, self.vocabulary = nn.Parameter(torch.tensor(logits)), len(logits)
+    ...
+    ...     @property
+    ...     def fingerprint(self):
+    ...         return fingerprint(self.parameters())
+    ...
+    ...     def log_prob(self, tokens, answer, mask, attention):
+    ...         return self.logits.log_softmax(-1)[tokens].masked_fill(~mask, 0.0)
+    >>> import numpy as np
+    >>> from vrpo_theory import elbo
+    >>> from vrpo_theory.types import Model, Response
+    >>> model = Unigram([0.0, 0.0])
+    >>> isinstance(model, Model)
+    True
+    >>> elbo.terms([(Response((), (0, 1)), np.array([[True, False]]))], model)[0].round(4)
+    array([[-0.6931,  0.    ]])
+    """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first parameter is."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the first parameter with a fraction."""
+        return next(p.dtype for p in self.parameters() if p.is_floating_point())
