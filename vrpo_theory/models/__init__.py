@@ -1,13 +1,15 @@
 """Masked predictors, one module each, imported by name when asked for.
 
 ``MODELS["markov"]`` is a module; a toy's module exports ``case(seed, length)``, and all models follow
-`vrpo_theory.models.base.Model`.
+`vrpo_theory.models.base.Model`. A module that reads checkpoints exports ``load`` and, where transformers
+does not know them, the ``MODEL_TYPES`` of their config.json.
 """
 
 from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from vrpo_theory.checkpoints.folder import local_folder, read_options
@@ -19,9 +21,6 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 __all__ = ["MODELS", "load_model"]
 
 MODELS = Modules("model", "vrpo_theory.models")
-
-OWN = {"llada": "llada"}
-"""Modules for kinds that transformers does not know; every other kind is transformers' own masked language model."""
 
 
 def load_model(source: str | Path, *, revision: str | None = None, **options: Any) -> Any:
@@ -41,4 +40,10 @@ def load_model(source: str | Path, *, revision: str | None = None, **options: An
     """
     folder = local_folder(source, revision)
     kind = str(read_options(folder).get("model_type"))
-    return MODELS[OWN.get(kind, "masked_lm")].load(folder, **options)
+    return _family(kind).load(folder, **options)
+
+
+def _family(kind: str) -> ModuleType:
+    """The module that names this model_type among its ``MODEL_TYPES``; transformers' masked models where none does."""
+    own = (MODELS[name] for name in MODELS.names())
+    return next((m for m in own if kind in getattr(m, "MODEL_TYPES", ())), MODELS["masked_lm"])

@@ -17,6 +17,8 @@ from vrpo_theory.types import ROLES, Case, PreferencePair, Response, Role
 
 __all__ = ["LLaDA", "LLaDAConfig", "LLaDAModelLM", "case", "fingerprint", "load", "tiny"]
 
+MODEL_TYPES = ("llada",)
+"""What this family reads, by the model_type of config.json."""
 PROMPT, ORDINARY = 5, 256
 
 AutoConfig.register("llada", LLaDAConfig, exist_ok=True)

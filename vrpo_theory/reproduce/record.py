@@ -1,0 +1,112 @@
+"""The tables of ``paper_repro.md`` that list members of a family, written from the registries between markers.
+
+``python -m vrpo_theory.reproduce.record`` rewrites them in the working folder; nothing else in the file is touched.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from vrpo_theory.designs import DESIGNS
+from vrpo_theory.models import MODELS
+from vrpo_theory.reproduce.base import EXHIBITS
+from vrpo_theory.statements import STATEMENTS
+from vrpo_theory.weightings import WEIGHTINGS
+
+RECORD = "paper_repro.md"
+REFRESH = "python -m vrpo_theory.reproduce.record"
+_MARKED = re.compile(r"(<!-- table of (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def exhibits(root: Path) -> list[Sequence[str]]:
+    """Name, what it reproduces, where it lives, what checks it, which notebook shows it."""
+    rows: list[Sequence[str]] = [("exhibit", "of the paper", "file", "checked by", "notebook")]
+    for e in EXHIBITS.members():
+        aliases = "".join(f" (`{alias}`)" for alias in e.aliases)
+        own = f"tests/exhibits/test_{e.name}.py"
+        checks = own if (root / own).exists() else "tests/contracts/test_exhibits.py"
+        rows.append((f"`{e.name}`{aliases}", e.paper_ref, _home(e.compute), f"`{checks}`", _shown(root, e.name)))
+    return rows
+
+
+def statements(root: Path) -> list[Sequence[str]]:
+    """Name, source, formula, what became of it, its sharp form, where it lives."""
+    rows: list[Sequence[str]] = [("name", "source", "statement", "verdict", "sharp form", "home")]
+    members = sorted(STATEMENTS.members(), key=lambda s: (s.ref.startswith("ours"), s.ref, s.name))
+    for s in members:
+        sharp = f"`{s.sharp}`" if s.sharp else ""
+        rows.append((f"`{s.name}`", s.ref, f"${s.tex}$", s.verdict, sharp, _home(s.sides)))
+    return rows
+
+
+def designs(root: Path) -> list[Sequence[str]]:
+    """Name, what it is, where it lives."""
+    return [("design", "what it is", "home"), *((f"`{d.name}`", _summary(d), _home(d)) for d in DESIGNS.members())]
+
+
+def weightings(root: Path) -> list[Sequence[str]]:
+    """Name, what it is, where it lives."""
+    return [
+        ("weighting", "what it is", "home"),
+        *((f"`{w.name}`", _summary(w), _home(w)) for w in WEIGHTINGS.members()),
+    ]
+
+
+def models(root: Path) -> list[Sequence[str]]:
+    """Name, what it is."""
+    return [("model", "what it is"), *((f"`{name}`", MODELS.summary(name)) for name in MODELS.names())]
+
+
+TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
+    "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "models": models
+}  # fmt: skip
+
+
+def refreshed(text: str, root: Path) -> str:
+    """The text with every marked table written anew.
+
+    Raises
+    ------
+    KeyError
+        If a marker names no table.
+    """
+    return _MARKED.sub(lambda found: found[1] + _markdown(TABLES[found[2]](root)), text)
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> str:
+    head, *body = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _home(member: Callable[..., object]) -> str:
+    """The member's file, below the package."""
+    return f"`{member.__module__.removeprefix('vrpo_theory.').replace('.', '/')}`"
+
+
+def _summary(member: object) -> str:
+    return (inspect.getdoc(member) or "").partition("\n")[0]
+
+
+def _shown(root: Path, exhibit: str) -> str:
+    """Numbers of the notebooks that call an exhibit by name."""
+    found = [
+        path.name[:2]
+        for path in sorted((root / "notebooks").glob("*.ipynb"))
+        if any(f'EXHIBITS["{exhibit}"]' in "".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+    ]
+    return ", ".join(found) or "-"
+
+
+def main() -> None:
+    """Rewrite the record in the working folder."""
+    path = Path(RECORD)
+    path.write_text(refreshed(path.read_text(encoding="utf-8"), Path()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
