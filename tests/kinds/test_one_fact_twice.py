@@ -95,6 +95,17 @@ def test_the_tokenizer_s_mask_is_the_model_s():
         tokenizer(sources, 5)
 
 
+def test_policy_and_reference_write_a_text_by_one_chat_template(checkpoint, edit, tmp_path):
+    sources = {role: checkpoint("base", role) for role in ("policy", "reference")}
+    for folder, words in zip(sources.values(), ("{{ messages }}", "{{ messages }} "), strict=True):
+        edit(folder / "tokenizer_config.json", chat_template=words)
+    with pytest.raises(InputError, match="different chat templates, .* choose one for both with --chat-template"):
+        tokenizer(Sources(**sources))
+    chosen = tmp_path / "chosen.jinja"
+    chosen.write_text("{{ messages }}!")
+    assert tokenizer(Sources(**sources, chat_template=chosen)).chat_template == "{{ messages }}!"
+
+
 def test_a_key_with_two_values_is_refused(checkpoint):
     path = checkpoint("base") / "config.json"
     path.write_text(path.read_text().replace("{", '{"rope_theta": 10000.0,', 1))

@@ -106,7 +106,7 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
     Raises
     ------
     InputError
-        If the reference has another one, or its mask token is not the model's.
+        If the reference has another one or another chat template, or the mask token is not the model's.
     """
     from vrpo_theory.checkpoints.folder import local_folder
     from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer, read_tokenizer, require_same
@@ -116,14 +116,23 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
     if has_tokenizer(theirs):
         other = read_tokenizer(theirs, chosen=sources.chat_template is not None)
         require_same(words, other)
-        if sources.chat_template is None and other.chat_template not in (None, words.chat_template):
-            say(f"{ours} and {theirs} have different chat templates: the policy's writes the text for both")
+        if sources.chat_template is None and _default(other) not in (None, _default(words)):
+            raise InputError(
+                f"{ours} and {theirs} have different chat templates, so that one text is two sequences: choose one for "
+                "both with --chat-template FILE"
+            )
     if None not in (mask_token_id, words.mask_token_id) and words.mask_token_id != mask_token_id:
         raise InputError(
             f"{ours}: the tokenizer's mask token {words.mask_token} is {words.mask_token_id}, the model's "
             f"mask_token_id is {mask_token_id}: correct one of them"
         )
     return words
+
+
+def _default(words: Any) -> str | None:
+    """The chat template that writes a text where none is chosen."""
+    templates = words.chat_template
+    return templates.get("default") if isinstance(templates, dict) else templates
 
 
 def shown(sources: Sources, count: int) -> str:
