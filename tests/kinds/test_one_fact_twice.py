@@ -99,7 +99,7 @@ def test_policy_and_reference_write_a_text_by_one_chat_template(checkpoint, edit
     sources = {role: checkpoint("base", role) for role in ("policy", "reference")}
     for folder, words in zip(sources.values(), ("{{ messages }}", "{{ messages }} "), strict=True):
         edit(folder / "tokenizer_config.json", chat_template=words)
-    with pytest.raises(InputError, match="different chat templates, .* choose one for both with --chat-template"):
+    with pytest.raises(InputError, match=r"different chat templates, .* choose one for both with --chat-template"):
         tokenizer(Sources(**sources))
     chosen = tmp_path / "chosen.jinja"
     chosen.write_text("{{ messages }}!")
