@@ -87,7 +87,7 @@ def _atoms(slot: Slot, n_yt: int) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Lattice:
+class Grid:
     """Equally spaced points that the sum of some slots falls between: the first one, and their distance.
 
     The distance is 0 where every draw adds the same.
@@ -102,12 +102,12 @@ class Lattice:
         return self.low + self.step * np.arange(POINTS, dtype=float)
 
 
-def lattice(slots: Sequence[Slot], n_yt: int) -> Lattice:
+def lattice(slots: Sequence[Slot], n_yt: int) -> Grid:
     """The finest lattice that holds the sum of all slots, n_yt masks a level."""
     low = n_yt * total([x for slot in slots for x in slot.low])
     width = n_yt * total([x for slot in slots for x in slot.high]) - low
     # Splitting reaches one point further per mask than the atoms do.
-    return Lattice(low, width / (POINTS - 1 - _masks(slots, n_yt)))
+    return Grid(low, width / (POINTS - 1 - _masks(slots, n_yt)))
 
 
 def _masks(slots: Sequence[Slot], n_yt: int) -> int:

@@ -10,20 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from vrpo_theory.randomness import Address, Uniforms
-from vrpo_theory.types import ROLES, SIDES, Budget, Masks, PreferencePair, Response, Role, Side
-
-
-class Sampler(Protocol):
-    """Anything that draws masks; a `vrpo_theory.designs.Design` does."""
-
-    @property
-    def address(self) -> str: ...
-
-    def draw(self, uniforms: Uniforms, length: int, budget: Budget) -> Masks: ...
-
+from vrpo_theory.randomness import Address
+from vrpo_theory.types import ROLES, SIDES, Budget, Masks, MaskSampler, PreferencePair, Response, Role, Side
 
 S = TypeVar("S")
 
@@ -78,6 +68,13 @@ class Coupling:
     levels_shared : bool
         Chosen and rejected have the same timesteps as well: the same uniforms choose them, through the quantiles of
         each response's own length.
+
+    Examples
+    --------
+    Two sets of masks a pair when policy and reference share them, four when not:
+
+    >>> len(Coupling(shared=True).contrasts), len(Coupling(shared=False).contrasts)
+    (2, 4)
     """
 
     shared: bool = True
@@ -105,7 +102,7 @@ class Coupling:
     def draw(
         self,
         pair: PreferencePair,
-        design: Sampler | Mapping[Side, Sampler],
+        design: MaskSampler | Mapping[Side, MaskSampler],
         budget: Budget,
         *,
         seed: int,

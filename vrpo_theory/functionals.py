@@ -35,6 +35,13 @@ def value(estimator: str, g: Function, blocks: ArrayLike) -> float:
     ------
     ValueError
         If one block must do for an estimator that leaves one out.
+
+    Examples
+    --------
+    The square of a mean of 2 from the blocks 1 and 3: the jackknife takes off the bias, V/m = 1.
+
+    >>> value("plug-in", np.square, [1.0, 3.0]), value("jackknife", np.square, [1.0, 3.0])
+    (4.0, 3.0)
     """
     x = np.asarray(blocks, dtype=float)
     if estimator == "plug-in":

@@ -28,7 +28,7 @@ def spread(prob: Array, value: Array) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreLaw:
+class StatedLaw:
     """Finite law of the score estimate s_hat, with its stated moments.
 
     Parameters
@@ -49,22 +49,22 @@ class ScoreLaw:
     upper: float
 
 
-def score_law(prob: ArrayLike, value: ArrayLike, **stated: float) -> ScoreLaw:
+def score_law(prob: ArrayLike, value: ArrayLike, **stated: float) -> StatedLaw:
     """A finite law that states its true moments, but for those given."""
     p, x = np.asarray(prob, dtype=float), np.asarray(value, dtype=float)
     mean = expect(p, x)
     variance = expect(p, (x - mean) ** 2)
     kurtosis = expect(p, (x - mean) ** 4) / variance**2 if variance else 1.0
     true = {"mean": mean, "variance": variance, "kurtosis": kurtosis, "lower": x.min(), "upper": x.max()}
-    return ScoreLaw(p, x, **{name: float(v) for name, v in (true | stated).items()})
+    return StatedLaw(p, x, **{name: float(v) for name, v in (true | stated).items()})
 
 
-def two_point(low: float, high: float, prob_low: float = 0.5, **stated: float) -> ScoreLaw:
+def two_point(low: float, high: float, prob_low: float = 0.5, **stated: float) -> StatedLaw:
     """The law with two atoms."""
     return score_law([prob_low, 1 - prob_low], [low, high], **stated)
 
 
-def gaussian(mean: float, variance: float, nodes: int = 64) -> ScoreLaw:
+def gaussian(mean: float, variance: float, nodes: int = 64) -> StatedLaw:
     """Gauss-Hermite atoms of a normal law: exact for polynomials of degree below 2 nodes."""
     x, weight = np.polynomial.hermite_e.hermegauss(nodes)
     return score_law(weight / weight.sum(), mean + np.sqrt(variance) * x)
@@ -118,7 +118,7 @@ def gradient_law(
 
 
 @dataclass(frozen=True, eq=False)
-class MaskTable:
+class StatedTable:
     """Token terms of one response under every mask.
 
     Parameters
@@ -151,12 +151,12 @@ class MaskTable:
 
 
 def masked(terms: Array) -> Array:
-    """Terms with the visible tokens' set to 0, as `MaskTable` wants them."""
+    """Terms with the visible tokens' set to 0, as `StatedTable` wants them."""
     count, length = terms.shape
     return terms * (np.arange(count)[:, None] >> np.arange(length) & 1)
 
 
-def independent_tokens(term: ArrayLike) -> MaskTable:
+def independent_tokens(term: ArrayLike) -> StatedTable:
     """The table whose token terms do not depend on the other masks."""
     a = np.asarray(term, dtype=float)
-    return MaskTable(masked(np.tile(a, (2 ** len(a), 1))))
+    return StatedTable(masked(np.tile(a, (2 ** len(a), 1))))

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vrpo_theory.types import Estimate
 
+ORDER = 16
+"""Nodes of each panel of composite rules."""
+
 
 def log_sigmoid(x: ArrayLike) -> NDArray[np.float64]:
     """log sigmoid(x) without overflow."""
@@ -20,12 +23,20 @@ def log_sigmoid(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def sigmoid(x: ArrayLike) -> NDArray[np.float64]:
-    """1 / (1 + exp(-x)) without overflow."""
+    """1 / (1 + exp(-x)) without overflow.
+
+    >>> sigmoid([0.0, -1000.0])
+    array([0.5, 0. ])
+    """
     return np.exp(log_sigmoid(x))
 
 
 def total(values: ArrayLike) -> float:
-    """Correctly rounded sum: independent of order, hence of batch size."""
+    """Correctly rounded sum: independent of order, hence of batch size.
+
+    >>> total([1e16, 1.0, -1e16])
+    1.0
+    """
     return math.fsum(np.asarray(values, dtype=float).ravel())
 
 
@@ -114,3 +125,18 @@ def tail_index(values: ArrayLike, k: int) -> Estimate | None:
         return None
     alpha = 1 / float(np.mean(np.log(top[1:] / top[0])))
     return Estimate(alpha, alpha / math.sqrt(k))
+
+
+def gauss_legendre(low: float, high: float, nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(weights of the uniform law on [low, high], nodes); exact for polynomials of degree below 2 nodes."""
+    x, weight = np.polynomial.legendre.leggauss(nodes)
+    return weight / 2, low + (high - low) * (1 + x) / 2
+
+
+def gauss_log(low: float, high: float, panels: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(weights of dt, nodes t) on [low, high]: Gauss-Legendre in log t by panels, for integrands that grow like 1/t."""
+    edges = np.linspace(math.log(low), math.log(high), panels + 1)
+    weight, node = gauss_legendre(0.0, 1.0, ORDER)
+    width = np.diff(edges)[:, None]
+    t = np.exp(edges[:-1, None] + width * node).ravel()
+    return (width * weight).ravel() * t, t

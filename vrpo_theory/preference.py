@@ -26,7 +26,11 @@ def require_beta(beta: float) -> None:
 
 
 def loss(score: ArrayLike) -> NDArray[np.float64]:
-    """DPO loss -log sigmoid(s) in nats."""
+    """DPO loss -log sigmoid(s) in nats.
+
+    >>> loss([0.0, 1.0]).round(4)
+    array([0.6931, 0.3133])
+    """
     return -log_sigmoid(score)
 
 

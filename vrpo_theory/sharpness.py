@@ -31,7 +31,7 @@ class Sharpness:
     ----------
     ratio : float
         Largest lhs/rhs found; 1 means that the bound is attained, above 1 that it is broken.
-    law : ScoreLaw or GradientLaw
+    law : StatedLaw or GradientLaw
         From `vrpo_theory.statements`.
     """
 

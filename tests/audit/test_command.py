@@ -179,7 +179,7 @@ def test_changed_settings_are_named_and_put_back(run):
 
 
 def test_settings_that_the_import_changes_are_named(run, tmp_path):
-    from vrpo_theory.auditing.settings import settings_kept
+    from vrpo_theory.auditing.process_settings import settings_kept
 
     (tmp_path / "mine_audited.py").write_text(f"{SOURCE}\nimport numpy\nnumpy.seterr(all='raise')\n")
     with settings_kept():

@@ -58,11 +58,11 @@ def test_rounding_is_harmless_one_by_one_and_where_the_batch_divides():
 @pytest.mark.statistical(rate=1e-9, detects="a variance off by 25%, a standard error off by 12%")
 def test_variance_and_standard_error_are_held_against_the_exact_ones():
     """Seven standard errors, from 10,000 calls; the range of one estimate bounds its kurtosis."""
-    from vrpo_theory.auditing.cells import Cell, Rules
+    from vrpo_theory.auditing.cells import AuditCell, Rules
     from vrpo_theory.auditing.estimator import Estimator
     from vrpo_theory.auditing.toys import toy
 
-    cell = Cell(toy("rough", 8), 4, None, Rules(0.01, 1e-9, (2.0, 0.0)), seed=0)
+    cell = AuditCell(toy("rough", 8), 4, None, Rules(0.01, 1e-9, (2.0, 0.0)), seed=0)
     cell.sample(Estimator(ZOO["count_form_with_error"].estimator), 10_000)
     variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
     assert abs(variance.value - 1) < 7 * variance.stderr < 0.25

@@ -129,7 +129,7 @@ def test_sharing_timesteps_across_the_pair_helps_only_if_they_agree():
 
 
 INDEPENDENT = instances.independent_tokens([-1.0, -2.0, -0.5])
-GENERAL = instances.MaskTable(instances.masked(-np.random.default_rng(0).exponential(size=(8, 3))))
+GENERAL = instances.StatedTable(instances.masked(-np.random.default_rng(0).exponential(size=(8, 3))))
 
 
 @pytest.mark.parametrize("mean", [floors.floored_mean, floors.clamped_mean])

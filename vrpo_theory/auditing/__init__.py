@@ -4,18 +4,18 @@
 ``zoo`` holds right and wrong estimators, each with the verdict it must get.
 """
 
-from vrpo_theory.auditing.cells import Cell
+from vrpo_theory.auditing.cells import AuditCell
 from vrpo_theory.auditing.diagnosis import Finding
 from vrpo_theory.auditing.faults import EstimatorError
 from vrpo_theory.auditing.loading import load, source_digest
+from vrpo_theory.auditing.process_settings import changes, settings
 from vrpo_theory.auditing.report import Audit
 from vrpo_theory.auditing.rules import check_options
 from vrpo_theory.auditing.runner import audit
-from vrpo_theory.auditing.settings import changes, settings
 
 __all__ = [
     "Audit",
-    "Cell",
+    "AuditCell",
     "EstimatorError",
     "Finding",
     "audit",

@@ -25,7 +25,7 @@ ROUNDING = 0.01
 
 
 @dataclass(eq=False)
-class Cell:
+class AuditCell:
     """Calls at one toy, n and batch size, and the evidence they make.
 
     Attributes

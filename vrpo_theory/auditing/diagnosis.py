@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.auditing.cells import Cell
+from vrpo_theory.auditing.cells import AuditCell
 from vrpo_theory.auditing.generators import GeneratorUse
 from vrpo_theory.auditing.mistakes import Mistake, known, mean_of
 from vrpo_theory.numerics import tail_index
@@ -39,7 +39,7 @@ class Finding:
     evidence: str
 
 
-def diagnose(cells: Sequence[Cell], use: GeneratorUse) -> tuple[Finding, ...]:
+def diagnose(cells: Sequence[AuditCell], use: GeneratorUse) -> tuple[Finding, ...]:
     """Everything that seems wrong, what explains the verdict first."""
     seen = [c for c in cells if len(c.values) >= ENOUGH]
     verdicts = {c.verdict for c in cells}
@@ -53,7 +53,7 @@ def diagnose(cells: Sequence[Cell], use: GeneratorUse) -> tuple[Finding, ...]:
     return (*findings, *_of_the_errors(seen), *_of_the_generator(use), *_of_the_rows(seen))
 
 
-def heaviest_tail(cells: Sequence[Cell]) -> Estimate | None:
+def heaviest_tail(cells: Sequence[AuditCell]) -> Estimate | None:
     """Tail index below the ELBO: of the largest 5% of each heavy cell at the smallest n, the median over cells."""
     heavy = [c for c in cells if c.heavy and len(c.values) >= 400]
     heavy = [c for c in heavy if c.n == min(x.n for x in heavy)]
@@ -61,7 +61,7 @@ def heaviest_tail(cells: Sequence[Cell]) -> Estimate | None:
     return sorted(found, key=lambda index: index.value)[len(found) // 2] if found else None
 
 
-def _of_the_masks(cells: Sequence[Cell]) -> Iterator[Finding]:
+def _of_the_masks(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     rows = sum(c.rows for c in cells)
     prompt, altered = sum(c.prompt_masked for c in cells), sum(c.altered for c in cells)
     if prompt:
@@ -75,7 +75,7 @@ def _of_the_masks(cells: Sequence[Cell]) -> Iterator[Finding]:
         yield Finding("fixed-draw", "every call gave the same value from the same masks, whatever the generator's seed")
 
 
-def _of_the_tail(cells: Sequence[Cell]) -> Iterator[Finding]:
+def _of_the_tail(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     index = heaviest_tail(cells)
     if index is None:
         return
@@ -87,7 +87,7 @@ def _of_the_tail(cells: Sequence[Cell]) -> Iterator[Finding]:
         yield Finding("infinite-variance", f"{text}: about 2, as with weights 1/t and no floor, or a tiny one")
 
 
-def _of_the_means(cells: Sequence[Cell]) -> Iterator[Finding]:
+def _of_the_means(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     fits: dict[str, tuple[float, str]] = {}
     for mistake in known():
         misses = [_miss(mistake, c) for c in cells]
@@ -102,14 +102,14 @@ def _of_the_means(cells: Sequence[Cell]) -> Iterator[Finding]:
         yield Finding(best, text + (f"; so does {', '.join(also)}" if also else ""))
 
 
-def _miss(mistake: Mistake, cell: Cell) -> float:
+def _miss(mistake: Mistake, cell: AuditCell) -> float:
     """Standard errors between the cell's mean and the predicted one."""
     predicted = mean_of(mistake, cell.toy, cell.n, cell.batch_size or cell.n)
     bias = cell.bias
     return abs(bias.value + cell.toy.elbo - predicted) / math.hypot(bias.stderr or 0.0, FLOAT32 * cell.toy.reach)
 
 
-def _counts_agree(mistake: Mistake, cell: Cell) -> bool:
+def _counts_agree(mistake: Mistake, cell: AuditCell) -> bool:
     """Whether the counts l >= 1 seen are close to the predicted ones, in total variation."""
     length, seen = cell.toy.length, cell.counts()[1:]
     uniform = np.full(length + 1, 1 / length)
@@ -121,7 +121,7 @@ def _counts_agree(mistake: Mistake, cell: Cell) -> bool:
     return bool(distance < 0.005 + 3 * math.sqrt(length / len(cell.values)))
 
 
-def _of_the_errors(cells: Sequence[Cell]) -> Iterator[Finding]:
+def _of_the_errors(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     worst, place = 0.0, None
     for cell in cells:
         ratio = cell.stderr_ratio()
@@ -149,7 +149,7 @@ def _of_the_generator(use: GeneratorUse) -> Iterator[Finding]:
         yield Finding("changed-settings", f"a call changed {'; '.join(use.settings)}, for all code: restore it")
 
 
-def _of_the_rows(cells: Sequence[Cell]) -> Iterator[Finding]:
+def _of_the_rows(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     for cell in cells:
         used = cell.rows / len(cell.values)
         if used > cell.n * (1 + 1e-9):

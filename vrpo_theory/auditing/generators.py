@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vrpo_theory.auditing.estimator import Estimator
-from vrpo_theory.auditing.settings import changes, settings, settings_kept
+from vrpo_theory.auditing.process_settings import changes, settings, settings_kept
 from vrpo_theory.auditing.toys import toy
 from vrpo_theory.randomness import content_key
 

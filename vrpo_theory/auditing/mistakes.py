@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vrpo_theory.auditing.toys import Toy
 from vrpo_theory.exact.enumeration import all_masks
-from vrpo_theory.instances import MaskTable
+from vrpo_theory.instances import StatedTable
 from vrpo_theory.numerics import total
 from vrpo_theory.statements import floors, public_code
 from vrpo_theory.statements.time_form import mask_probability, nodes
@@ -92,8 +92,8 @@ SCORED: dict[str, Callable[[Toy], Array]] = {
 }
 
 
-def _law(toy: Toy) -> MaskTable:
-    return MaskTable(toy.table.log_prob)
+def _law(toy: Toy) -> StatedTable:
+    return StatedTable(toy.table.log_prob)
 
 
 def _rounded(toy: Toy, n: int, batch: int) -> Array:

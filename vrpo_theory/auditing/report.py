@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vrpo_theory.auditing.cells import OUT_OF_TIME, Cell
+from vrpo_theory.auditing.cells import OUT_OF_TIME, AuditCell
 from vrpo_theory.auditing.diagnosis import Finding, heaviest_tail
 from vrpo_theory.auditing.generators import GeneratorUse
 from vrpo_theory.documents import finite
@@ -20,14 +20,14 @@ class Audit:
 
     Parameters
     ----------
-    cells : tuple of Cell
+    cells : tuple of AuditCell
         What was seen at every toy, length, n and batch size.
     generator : GeneratorUse
     findings : tuple of Finding
         What seems wrong, by name; what explains the verdict first.
     """
 
-    cells: tuple[Cell, ...]
+    cells: tuple[AuditCell, ...]
     generator: GeneratorUse
     findings: tuple[Finding, ...]
 
@@ -128,7 +128,7 @@ LEGEND = (
 )
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: AuditCell) -> dict[str, Any]:
     called = bool(cell.values)
     variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
     return {
@@ -159,7 +159,7 @@ def _log_interval(ratio: Any) -> tuple[float | None, float | None]:
     return ratio.value * math.exp(-1.96 * ratio.stderr), ratio.value * math.exp(1.96 * ratio.stderr)
 
 
-def _row(cell: Cell) -> list[str]:
+def _row(cell: AuditCell) -> list[str]:
     place = [cell.toy.name, str(cell.toy.length), str(cell.n), str(cell.batch_size or "-")]
     verdict = cell.reason if cell.verdict == "rejected" else cell.verdict
     if not cell.values:

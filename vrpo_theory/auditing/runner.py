@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vrpo_theory.auditing.cells import OUT_OF_TIME, Cell
+from vrpo_theory.auditing.cells import OUT_OF_TIME, AuditCell
 from vrpo_theory.auditing.diagnosis import diagnose
 from vrpo_theory.auditing.estimator import Estimator
 from vrpo_theory.auditing.generators import GeneratorUse, derived, probe, seed_global, untouched
@@ -97,7 +97,7 @@ def audit(
     grid = places(lengths, n, toys, batches=wrapped.takes_batch_size)
     rules = Rules(margin, alpha / len(grid), (span[0], span[1]))
     with untouched():
-        cells = [Cell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
+        cells = [AuditCell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
         use = _probe(wrapped, cells, seed)
         seed_global(derived(seed, "global"))
         ends = time.monotonic() + seconds
@@ -105,13 +105,13 @@ def audit(
         return Audit(tuple(cells), use, diagnose(cells, use))
 
 
-def _probe(estimator: Estimator, cells: Sequence[Cell], seed: int) -> GeneratorUse:
+def _probe(estimator: Estimator, cells: Sequence[AuditCell], seed: int) -> GeneratorUse:
     largest = max(cells, key=lambda c: (c.toy.length, c.n))
     return probe(estimator, largest.toy.length, largest.n, largest.batch_size, seed)
 
 
 def _decide(
-    estimator: Estimator, cells: Sequence[Cell], *, calls: int, ends: float, full: bool, progress: Progress | None
+    estimator: Estimator, cells: Sequence[AuditCell], *, calls: int, ends: float, full: bool, progress: Progress | None
 ) -> None:
     """Rounds over the undecided cells, of growing numbers of calls."""
     share, open_cells, began = FIRST, list(cells), time.monotonic()
@@ -133,12 +133,12 @@ def _decide(
         share = min(2 * share, LAST)
 
 
-def _share(cell: Cell, most: int) -> int:
+def _share(cell: AuditCell, most: int) -> int:
     """Calls for the cell's turn: no more than it seems to need, with a tenth to spare."""
     return int(min(max(1.1 * cell.evidence.remaining, FIRST), most))
 
 
-def _spent(cell: Cell, calls: int) -> str:
+def _spent(cell: AuditCell, calls: int) -> str:
     """Why a cell gets no more calls, or nothing."""
     if cell.evidence.above:
         return "values above the assumed range"
@@ -147,7 +147,7 @@ def _spent(cell: Cell, calls: int) -> str:
     return "out of calls" if len(cell.values) >= calls else ""
 
 
-def _sample_for_the_name(estimator: Estimator, cells: Sequence[Cell], calls: int, ends: float) -> None:
+def _sample_for_the_name(estimator: Estimator, cells: Sequence[AuditCell], calls: int, ends: float) -> None:
     for cell in cells:
         if time.monotonic() > ends:
             return

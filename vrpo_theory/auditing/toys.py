@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from vrpo_theory.auditing.predictor import EOS, VOCABULARY, WORDS, TracedPredictor
-from vrpo_theory.auditing.settings import usual_settings
+from vrpo_theory.auditing.process_settings import usual_settings
 from vrpo_theory.exact import MaskTable, enumerate_masks
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.numerics import total

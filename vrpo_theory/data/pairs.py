@@ -47,7 +47,8 @@ def read_pairs(
     the arguments of tool calls as they are written. Its clock stands at `vrpo_theory.data.template.CLOCK`. Without a
     chat template, strings are raw text between the tokenizer's own special tokens: BOS, or [CLS] prompt [SEP] answer
     as BERT's tokenizer joins two texts; a last [SEP] is neither scored nor seen. Tokens are those of the joined text,
-    or of prompt and answer apart, as in generation, where one token would span both. `vrpo_theory.data.show` prints it.
+    or of prompt and answer apart, as in generation, where one token would span both. `vrpo_theory.data.show`
+    prints it.
 
     Parameters
     ----------

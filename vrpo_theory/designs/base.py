@@ -70,7 +70,24 @@ class Design(ABC):
 
     A leaf writes `timesteps` and `law`; the base turns levels into masks, n_yt of them at the SAME level: of exactly l
     tokens in the count form, of each token independently with probability t in the time form. A leaf whose masks depend
-    on one another also writes `cover` and `joint_masks`. Fields are parameters.
+    on one another also writes `cover` and `joint_masks`. Fields are parameters. One file in the folder makes a member:
+
+    >>> @dataclass(frozen=True)
+    ... class AllMasked(Design):
+    ...     '''Everything masked, every time: biased, without noise.'''
+    ...
+    ...     name = "all_masked"
+    ...
+    ...     def timesteps(self, uniforms, length, n_t):
+    ...         return equal_shares(np.full(n_t, float(length)))
+    ...
+    ...     def law(self, length, budget):
+    ...         return (single(np.ones(1), np.full(1, float(length)), 1 / budget.n_t),) * budget.n_t
+    >>> from vrpo_theory.randomness import Address
+    >>> AllMasked().draw(Address(0, "all_masked()", 1, 1, b"").uniforms(), 3, Budget(1)).mask
+    array([[ True,  True,  True]])
+
+    ``DESIGNS.add(AllMasked.name, AllMasked)`` at the end of the file registers it.
     """
 
     name: ClassVar[str]
@@ -82,7 +99,7 @@ class Design(ABC):
     """Whether masks are independent given the levels (then the variance follows from profiles)."""
     permutation_invariant: ClassVar[bool] = True
     """Whether the joint law of the masks is unchanged by permuting positions."""
-    listed: ClassVar[bool] = True
+    convolvable: ClassVar[bool] = True
     """Whether blocks list their outcomes in the order of one uniform (then laws convolve, and can be shared)."""
 
     @property

@@ -7,8 +7,9 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import gauss, log_uniform
+from vrpo_theory.designs._quadrature import log_uniform
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, single
+from vrpo_theory.numerics import gauss_legendre
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -59,7 +60,7 @@ class ClampedTime(Design):
         if not self.weight:
             raise ValueError(f"{self.name}: masks from max(t, {self.eps}) weighed by 1/t have an infinite mean")
         above, t = log_uniform(self.eps, 1.0, length)
-        below, low = gauss(0.0, self.eps, length + 1)
+        below, low = gauss_legendre(0.0, self.eps, length + 1)
         prob = np.concatenate([self.eps * below, (1 - self.eps) * above])
         level = np.concatenate([np.full(len(low), self.eps), t])
         masking = level if self.mask else np.concatenate([low, t])

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import gauss
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, single
+from vrpo_theory.numerics import gauss_legendre
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -29,11 +29,11 @@ class Gdpo(Design):
         return False
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
-        weight, t = gauss(0.0, 1.0, n_t)
+        weight, t = gauss_legendre(0.0, 1.0, n_t)
         return Timesteps(t, weight)
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
-        nodes = zip(*gauss(0.0, 1.0, budget.n_t), strict=True)
+        nodes = zip(*gauss_legendre(0.0, 1.0, budget.n_t), strict=True)
         return tuple(single(np.ones(1), np.array([t]), float(weight)) for weight, t in nodes)
 
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs._quadrature import floored, require_floor
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
@@ -45,8 +45,7 @@ class IidTime(Design):
     iid_timesteps = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eps < 1:
-            raise ValueError(f"{self.name}: eps must lie in [0, 1), got {self.eps!r}")
+        require_floor(self.name, self.eps)
 
     @property
     def unbiased(self) -> bool:
@@ -63,9 +62,7 @@ class IidTime(Design):
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         """By quadrature; ValueError at eps = 0, where the variance is infinite."""
-        if self.eps == 0:
-            raise ValueError(f"{self.name}: the variance is infinite at eps = 0; choose eps > 0 or the count form")
-        return (single(*log_uniform(self.eps, 1.0, length), 1 / budget.n_t),) * budget.n_t
+        return (single(*floored(self.name, self.eps, length), 1 / budget.n_t),) * budget.n_t
 
 
 DESIGNS.add(IidCount.name, IidCount, aliases=("vrpo",))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import gauss
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, single
+from vrpo_theory.numerics import gauss_legendre
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -32,7 +32,7 @@ class ImportanceTime(Design):
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         """With t = sin^2 x the law of x has density (4/pi) cos^2 x, and every moment is a smooth function of x."""
-        weight, x = gauss(0.0, np.pi / 2, 2 * length + 32)
+        weight, x = gauss_legendre(0.0, np.pi / 2, 2 * length + 32)
         prob = 2 * weight * np.cos(x) ** 2
         return (single(prob / prob.sum(), np.sin(x) ** 2, np.pi / 2 * np.tan(x) / budget.n_t),) * budget.n_t
 

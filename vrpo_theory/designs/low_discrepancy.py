@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs._quadrature import floored, require_floor
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
@@ -29,8 +29,7 @@ class LowDiscrepancy(Design):
     form = "time"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eps < 1:
-            raise ValueError(f"{self.name}: eps must lie in [0, 1), got {self.eps!r}")
+        require_floor(self.name, self.eps)
 
     @property
     def unbiased(self) -> bool:
@@ -47,10 +46,8 @@ class LowDiscrepancy(Design):
 
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         """One block, by quadrature over the first timestep; ValueError at eps = 0, where the variance is infinite."""
-        if self.eps == 0:
-            raise ValueError(f"{self.name}: the variance is infinite at eps = 0; choose eps > 0 or a count form")
         step = (1 - self.eps) / budget.n_t
-        prob, first = log_uniform(self.eps, self.eps + step, length)
+        prob, first = floored(self.name, self.eps, length, self.eps + step)
         level = first[:, None] + step * np.arange(budget.n_t)
         return (Block(prob, level, np.full(level.shape, 1 / budget.n_t)),)
 

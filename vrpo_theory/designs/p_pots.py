@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -74,6 +74,7 @@ class PPots(Design):
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         edge, density = self._cells()
+        # The inverse of the distribution function, which is linear on each cell: steps are its values at right ends.
         steps = np.cumsum(density) / density.sum()
         u = uniforms.level(n_t)
         cell = np.minimum(np.searchsorted(steps, u, side="right"), GRID - 1)
@@ -85,13 +86,15 @@ class PPots(Design):
         """Quadrature of the uniform law, moved to the density; its steps are too small to matter."""
         prob, t = log_uniform(self.eps, 1.0, length)
         edge, density = self._cells()
+        # density over that of the uniform law, on the cell that each node lies in
         ratio = density[np.clip(np.searchsorted(edge, t, side="right") - 1, 0, GRID - 1)] / density.mean()
         tilted = prob * ratio
+        # Shares are uniform over tilted probabilities, so that share times probability sums as the uniform law does.
         return (single(tilted / tilted.sum(), t, tilted.sum() / ratio / budget.n_t),) * budget.n_t
 
     def _cells(self) -> tuple[Array, Array]:
         edge = self.eps + (1 - self.eps) * np.arange(GRID + 1) / GRID
-        return edge, _density((edge[:-1] + edge[1:]) / 2, *astuple(self)[:-1])
+        return edge, _density((edge[:-1] + edge[1:]) / 2, self.a, self.b, self.r, self.q, self.A, self.k, self.m)
 
 
 def _density(t: Array, a: float, b: float, r: float, q: float, A: float, k: float, m: float) -> Array:

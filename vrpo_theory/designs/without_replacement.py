@@ -18,7 +18,7 @@ class WithoutReplacement(Design):
     """n different counts from 1..L, equal shares (ours). More timesteps than tokens are several independent sets."""
 
     name = "without_replacement"
-    listed = False
+    convolvable = False
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         parts = [np.argsort(uniforms.level(length), kind="stable")[:size] for size in sets(length, n_t)]

@@ -10,8 +10,8 @@ from vrpo_theory.exact.laws import LossMoments, ScoreLaw, convolves, loss_moment
 from vrpo_theory.exact.leave_one_out import leave_one_out_moments
 from vrpo_theory.exact.loss_estimators import LossEstimator, loss_estimator
 from vrpo_theory.exact.loss_gradients import LossGradientMoments, loss_gradient_moments
+from vrpo_theory.exact.mask_profiles import profile
 from vrpo_theory.exact.moments import contrast_moments, margin_mean, margin_moments, margin_variance
-from vrpo_theory.exact.profiles import profile
 from vrpo_theory.exact.ratios import LogRatio, RatioMoments, log_ratio, ratio_moments
 
 __all__ = [

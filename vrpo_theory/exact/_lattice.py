@@ -58,14 +58,15 @@ class Atoms:
     def law(self, rows: NDArray[np.int64]) -> Array:
         """Uniform law on some of the atoms, as weights on lattice points, (span,)."""
         first, weight = split(self.place[rows])
-        return np.bincount((first[:, None] + NODES).ravel(), weight.ravel(), self.span) / len(rows)
+        touched = first[:, None] + NODES  # each atom's four lattice points; bincount adds up the weights on each point
+        return np.bincount(touched.ravel(), weight.ravel(), self.span) / len(rows)
 
 
 def split(place: Array) -> tuple[NDArray[np.int64], Array]:
     """First of the four lattice points around each place, and their weights: shapes (...) and (..., 4)."""
     below = np.floor(place).astype(np.int64)
-    u = place - below
-    cubic = [
+    u = place - below  # in [0, 1): how far the place lies behind the second of its four points
+    cubic = [  # Lagrange's polynomials through the points -1, 0, 1, 2, at u
         u * (1 - u) * (u - 2) / 6,
         (1 + u) * (1 - u) * (2 - u) / 2,
         (1 + u) * u * (2 - u) / 2,
@@ -107,6 +108,7 @@ class Lattice:
                              "use levels_shared=False or Monte Carlo")  # fmt: skip
         self.budget = budget
         self.atoms = [_atoms(tabulated, contrast, beta / budget.n) for contrast in coupling.contrasts]
+        # A power of 2 beyond the span of all n atoms, so that the circular convolution of the FFT never wraps around.
         self.points: int = 1 << (budget.n * sum(a.span for a in self.atoms)).bit_length()
         self.score = budget.n * sum(a.low for a in self.atoms) + STEP * np.arange(self.points)
 
@@ -145,6 +147,7 @@ class Lattice:
 
     def mean(self, values: Array, others: Spectrum) -> Array:
         """h[i] = E f(score) given that the atoms not in ``others`` sum to lattice point i; f by its values, (N,)."""
+        # h[i] = sum_j others[j] f[i + j] is a correlation, hence the conjugate.
         return np.fft.irfft(np.fft.rfft(values) * np.conj(others), self.points)
 
 

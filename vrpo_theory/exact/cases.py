@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vrpo_theory import batching, elbo
 from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of
-from vrpo_theory.exact.profiles import profile
+from vrpo_theory.exact.mask_profiles import profile
 from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
 
 AUTO_MASKS = 512 * 8
@@ -28,6 +28,13 @@ def tabulate(
     ------
     InputError
         If a response is too long to enumerate.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> (answers,) = tabulate([MODELS["markov"].case(0, 3)])
+    >>> answers.reference[answers.pair.chosen].log_prob.shape  # every mask of three tokens
+    (8, 3)
     """
     tables: dict[int, dict[bytes, MaskTable]] = {}
     for group in _same_models(cases):

@@ -17,6 +17,7 @@ from vrpo_theory.couplings import Contrast, Coupling, per_side
 from vrpo_theory.designs.base import Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.exact.enumeration import table_of
+from vrpo_theory.exact.joint import FiniteLaw
 from vrpo_theory.numerics import log_sigmoid, total
 from vrpo_theory.types import ROLES, Budget, Case, Side
 from vrpo_theory.weightings.base import Separable
@@ -28,8 +29,8 @@ VRPO = IidCount()
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreLaw:
-    """Law of s_hat.
+class ScoreLaw(FiniteLaw):
+    """Law of s_hat; its variance is too large by at most ``jitter``.
 
     Parameters
     ----------
@@ -40,19 +41,7 @@ class ScoreLaw:
         by at most sqrt(jitter).
     """
 
-    prob: Array
-    value: Array
     jitter: float
-
-    @property
-    def mean(self) -> float:
-        """E s_hat."""
-        return total(self.prob * self.value)
-
-    @property
-    def variance(self) -> float:
-        """V s_hat, too large by at most ``jitter``."""
-        return total(self.prob * (self.value - self.mean) ** 2)
 
     @property
     def resolved(self) -> bool:
@@ -133,7 +122,7 @@ def score_law(
 
 def convolves(design: Design) -> bool:
     """Whether the law of the score is a convolution of the design's blocks."""
-    return design.independent_masks and design.listed
+    return design.independent_masks and design.convolvable
 
 
 def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:

@@ -148,7 +148,7 @@ def _components(laws: Sequence[Blocks], views: Sequence[_View]) -> tuple[float, 
 
 def _shared(design: Design, laws: Sequence[Blocks], means: Sequence[Array]) -> float:
     """Covariance of two responses' conditional means, where the same uniforms choose their timesteps."""
-    if not design.listed:
+    if not design.convolvable:
         raise ValueError(
             f"{design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
         )

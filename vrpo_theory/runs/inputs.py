@@ -136,7 +136,7 @@ def _default(words: Any) -> str | None:
 
 
 def shown(sources: Sources, count: int) -> str:
-    """The first pairs as they are scored, from tokenizer and config.json alone; see `vrpo_theory.data.show`."""
+    """The first pairs as they are scored, from tokenizer and config.json alone; see `vrpo_theory.data.display`."""
     from vrpo_theory.checkpoints.folder import local_folder, read_options
     from vrpo_theory.data import show
 

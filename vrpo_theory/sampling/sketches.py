@@ -214,6 +214,5 @@ def draw_gradient_pool(
 def _sketched(model: Any, chosen: Sequence[Any], request: Request, weights: Array, size: int, seed: int) -> Array:
     import torch
 
-    log_prob = model.log_prob(*batching.collate([request], model))
-    spread = torch.from_numpy(batching.spread([request], [weights])).to(log_prob.device)
-    return sketch(torch.autograd.grad((log_prob.double() * spread).sum(), list(chosen)), size, seed)
+    value = batching.weighted_sum(model, [request], [weights])
+    return sketch(torch.autograd.grad(value, list(chosen)), size, seed)

@@ -27,7 +27,7 @@ def _scale(rng: np.random.Generator, low: float = 1e-2, high: float = 30.0) -> f
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _score_law(rng: np.random.Generator) -> instances.ScoreLaw:
+def _score_law(rng: np.random.Generator) -> instances.StatedLaw:
     atoms = int(rng.integers(2, 6))
     return instances.score_law(
         _simplex(rng, atoms), 3 * rng.standard_normal() + _scale(rng) * rng.standard_normal(atoms)
@@ -64,9 +64,9 @@ def _margin_law(rng: np.random.Generator) -> experiments.MarginLaw:
     return experiments.margin_law(chosen, rejected, BUDGETS[int(rng.integers(3))], float(rng.uniform(0.05, 2)))
 
 
-def _mask_table(rng: np.random.Generator) -> instances.MaskTable:
+def _mask_table(rng: np.random.Generator) -> instances.StatedTable:
     length = int(rng.integers(1, 6))
-    return instances.MaskTable(instances.masked(-rng.exponential(1 + rng.random(length), (2**length, length))))
+    return instances.StatedTable(instances.masked(-rng.exponential(1 + rng.random(length), (2**length, length))))
 
 
 def _profile(rng: np.random.Generator) -> Profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vrpo_theory.instances import ScoreLaw, two_point
+from vrpo_theory.instances import StatedLaw, two_point
 from vrpo_theory.statements import loss
 from vrpo_theory.statements.base import state
 
@@ -14,7 +14,7 @@ CUBIC = 1 / (36 * math.sqrt(3))
 ASSUMPTIONS = ("E s_hat = s, the true score", "V is the variance of s_hat")
 
 
-def _biased() -> ScoreLaw:
+def _biased() -> StatedLaw:
     return two_point(-3.0, -2.9, mean=0.0)
 
 
@@ -23,7 +23,7 @@ def _biased() -> ScoreLaw:
     "<=", "score law", form="sharp", assumptions=ASSUMPTIONS,
     witness=lambda: two_point(-2.0, 2.0, 0.3), violated_by=_biased,
 )  # fmt: skip
-def bias(x: ScoreLaw) -> tuple[float, float]:
+def bias(x: StatedLaw) -> tuple[float, float]:
     """-log sigmoid(x) = -x/2 + log 2 cosh(x/2); the first part is linear, hence unbiased.
 
     The second is a function of u = x^2, log 2 cosh(sqrt(u)/2), concave since its derivative
@@ -37,7 +37,7 @@ def bias(x: ScoreLaw) -> tuple[float, float]:
     "bias_uniform", "ours", r"\mathbb{E}\hat\ell - \ell \le \log\cosh(\sqrt{V}/2)", "<=", "score law", form="sharp",
     assumptions=ASSUMPTIONS, witness=lambda: two_point(-2.0, 2.0), violated_by=_biased,
 )  # fmt: skip
-def uniform_bias(x: ScoreLaw) -> tuple[float, float]:
+def uniform_bias(x: StatedLaw) -> tuple[float, float]:
     """`bias` is a difference of a concave function at mu^2 + V and at mu^2, so it is largest at mu = 0."""
     return loss.bias(x), float(loss.uniform_bias_bound(x.variance))
 
@@ -47,7 +47,7 @@ def uniform_bias(x: ScoreLaw) -> tuple[float, float]:
     assumptions=ASSUMPTIONS, witness=lambda: two_point(-0.05, 0.05), violated_by=_biased,
     constant=1 / 8,
 )  # fmt: skip
-def simple_bias(x: ScoreLaw) -> tuple[float, float]:
+def simple_bias(x: StatedLaw) -> tuple[float, float]:
     """log cosh z <= min(z^2/2, z) at z = sqrt(V)/2. Tight as V -> 0 and as V -> infinity: Theta(V) for small V."""
     return loss.bias(x), float(loss.simple_bias_bound(x.variance))
 
@@ -56,7 +56,7 @@ def simple_bias(x: ScoreLaw) -> tuple[float, float]:
     "bias_local", "ours", r"\mathbb{E}\hat\ell - \ell = \tfrac12 q(1-q) V + O(\sqrt{\kappa_4} V^{3/2})",
     "approx", "score law", form="sharp", assumptions=ASSUMPTIONS, violated_by=_biased,
 )  # fmt: skip
-def local_bias(x: ScoreLaw) -> tuple[float, float, float]:
+def local_bias(x: StatedLaw) -> tuple[float, float, float]:
     """Taylor to third order: the remainder is at most max|f'''|/6 E|X - mu|^3.
 
     E|Y|^3 <= sqrt(E Y^2 E Y^4) = sqrt(kappa4) V^(3/2) by Cauchy-Schwarz.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vrpo_theory.instances import ScoreLaw, score_law, two_point
+from vrpo_theory.instances import StatedLaw, score_law, two_point
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.statements import loss
 from vrpo_theory.statements.base import PAPER, state
@@ -12,27 +12,27 @@ MOMENT = "V is the variance of s_hat"
 BOUNDED = "s_hat >= a"
 
 
-def _biased() -> ScoreLaw:
+def _biased() -> StatedLaw:
     return two_point(-3.0, -2.9, mean=0.0)
 
 
-def _understated() -> ScoreLaw:
+def _understated() -> StatedLaw:
     """Scores twenty nats apart whose variance is said to be 1, as if noise that is there had been left out."""
     return two_point(-60.0, -40.0, variance=1.0)
 
 
-def _far() -> ScoreLaw:
+def _far() -> StatedLaw:
     """Scores so low that f is the identity there."""
     return two_point(-41.0, -39.0)
 
 
-def _outlier() -> ScoreLaw:
+def _outlier() -> StatedLaw:
     """Mean 0, and a rare score of -10^5 that makes up the variance."""
     rare, low = 1e-4, -1e5
     return score_law([rare, 1 - rare], [low, -low * rare / (1 - rare)])
 
 
-def _understated_range() -> ScoreLaw:
+def _understated_range() -> StatedLaw:
     return two_point(-1.0, 1.0, lower=5.0)
 
 
@@ -47,7 +47,7 @@ def _understated_range() -> ScoreLaw:
     assumptions=(UNBIASED,), witness=_far, violated_by=_biased,
     constant=1.0,
 )  # fmt: skip
-def error(x: ScoreLaw) -> tuple[float, float]:
+def error(x: StatedLaw) -> tuple[float, float]:
     """E|f(X) - f(mu)| <= E|X - mu| <= sqrt(V): f is 1-Lipschitz, then Jensen. An equality as mu -> -infinity.
 
     Theorem 1 calls the left side the bias. It is a mean absolute error; the bias obeys the much smaller `bias.bias`.
@@ -67,7 +67,7 @@ def error(x: ScoreLaw) -> tuple[float, float]:
     verdict="true with a better constant", assumptions=(MOMENT,), violated_by=_understated, sharp="variance",
     constant=4.0,
 )  # fmt: skip
-def printed_variance(x: ScoreLaw) -> tuple[float, float]:
+def printed_variance(x: StatedLaw) -> tuple[float, float]:
     """V f(X) <= 4 V, from V f(X) <= V; the factor 4 is never needed."""
     return loss.loss_variance(x), float(loss.printed_variance_bound(x.variance))
 
@@ -77,7 +77,7 @@ def printed_variance(x: ScoreLaw) -> tuple[float, float]:
     assumptions=(MOMENT,), witness=_outlier, violated_by=_understated,
     constant=1.0,
 )  # fmt: skip
-def variance(x: ScoreLaw) -> tuple[float, float]:
+def variance(x: StatedLaw) -> tuple[float, float]:
     """Half E(f(X) - f(X'))^2 <= half E(X - X')^2 for an independent copy X', as f is 1-Lipschitz.
 
     The constant 1 is best possible at every mu, and not attained: put a small probability p at mu - r and let r grow;
@@ -91,7 +91,7 @@ def variance(x: ScoreLaw) -> tuple[float, float]:
     assumptions=(UNBIASED, MOMENT), witness=_outlier, violated_by=_understated,
     constant=1.0,
 )  # fmt: skip
-def square_error(x: ScoreLaw) -> tuple[float, float]:
+def square_error(x: StatedLaw) -> tuple[float, float]:
     """(f(X) - f(mu))^2 <= (X - mu)^2. The left side is bias^2 + V loss_hat, so V bounds both at once."""
     return loss.mean_square_error(x), float(loss.variance_bound(x.variance))
 
@@ -100,7 +100,7 @@ def square_error(x: ScoreLaw) -> tuple[float, float]:
     "bounded_variance", "ours", r"\mathbb{V} f(X) \le \sigma(-a)^2 V", "<=", "score law", form="sharp",
     assumptions=(BOUNDED, MOMENT), witness=lambda: two_point(1.0, 1.01), violated_by=_understated_range,
 )  # fmt: skip
-def bounded_variance(x: ScoreLaw) -> tuple[float, float]:
+def bounded_variance(x: StatedLaw) -> tuple[float, float]:
     """On [a, infinity) f is sigmoid(-a)-Lipschitz; equality in the limit of laws that concentrate at a."""
     return loss.loss_variance(x), float(loss.bounded_variance_bound(x.lower, x.variance))
 
@@ -109,6 +109,6 @@ def bounded_variance(x: ScoreLaw) -> tuple[float, float]:
     "bounded_error", "ours", r"\mathbb{E}|f(X) - f(\mu)| \le \sigma(-a) \sqrt{V}", "<=", "score law", form="sharp",
     assumptions=(BOUNDED, UNBIASED), witness=lambda: two_point(1.0, 1.01), violated_by=_understated_range,
 )  # fmt: skip
-def bounded_error(x: ScoreLaw) -> tuple[float, float]:
+def bounded_error(x: StatedLaw) -> tuple[float, float]:
     """As `bounded_variance`: mu >= a too, so both f(X) and f(mu) are where f is sigmoid(-a)-Lipschitz."""
     return loss.mean_absolute_error(x), float(sigmoid(-x.lower)) * x.variance**0.5

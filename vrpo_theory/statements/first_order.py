@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from vrpo_theory.instances import ScoreLaw, gaussian, two_point
+from vrpo_theory.instances import StatedLaw, gaussian, two_point
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.statements import loss
 from vrpo_theory.statements.base import PAPER, state
 
 
-def _far_off() -> ScoreLaw:
+def _far_off() -> StatedLaw:
     """A wide score with a confident mean: the first order is blind to the tail where the loss is steep."""
     return gaussian(3.0, 4.0)
 
@@ -19,7 +19,7 @@ def _far_off() -> ScoreLaw:
     "theorem2", PAPER + "Theorem 2", r"\mathbb{E}|\hat\ell - \ell| = \Theta(f'(s) \sqrt{V})", "approx", "score law",
     verdict="heuristic", violated_by=lambda: gaussian(6.0, 9.0), sharp="theorem2_band",
 )  # fmt: skip
-def first_order_error(x: ScoreLaw) -> tuple[float, float, float]:
+def first_order_error(x: StatedLaw) -> tuple[float, float, float]:
     """To first order f(X) - f(mu) = q (X - mu). Read literally: equal up to a factor of 2.
 
     The left side is the mean absolute error; the bias is Theta(V), see `bias.simple_bias`.
@@ -32,7 +32,7 @@ def first_order_error(x: ScoreLaw) -> tuple[float, float, float]:
     "theorem2_band", "ours", r"|\mathbb{E}|\hat\ell - \ell| - m| \le r", "approx", "score law", form="sharp",
     assumptions=("E s_hat = s, the true score",), violated_by=lambda: two_point(-3.0, -2.9, mean=0.0),
 )  # fmt: skip
-def error_band(x: ScoreLaw) -> tuple[float, float, float]:
+def error_band(x: StatedLaw) -> tuple[float, float, float]:
     """q sqrt(V/kappa4) - V/8 <= E|loss_hat - loss| <= q sqrt(V) + V/8.
 
     |f(X) - f(mu) - q (X - mu)| <= (X - mu)^2/8 by 1/4-smoothness, and sqrt(V/kappa4) <= E|X - mu| <= sqrt(V) by
@@ -47,7 +47,7 @@ def error_band(x: ScoreLaw) -> tuple[float, float, float]:
     "theorem3", PAPER + "Theorem 3", r"\mathbb{V} \hat\ell \approx f'(s)^2 V", "approx", "score law",
     verdict="heuristic", violated_by=_far_off, sharp="theorem3_band",
 )  # fmt: skip
-def first_order_variance(x: ScoreLaw) -> tuple[float, float, float]:
+def first_order_variance(x: StatedLaw) -> tuple[float, float, float]:
     """The delta method, read as: equal up to a factor of 2. For a normal score, mu = 3, V = 4, it is 14 times off."""
     guess = float(loss.local_deviation(x.mean, x.variance)) ** 2
     return loss.loss_variance(x), guess, guess
@@ -58,7 +58,7 @@ def first_order_variance(x: ScoreLaw) -> tuple[float, float, float]:
     "approx", "score law", form="sharp", assumptions=("mu, V and kappa4 are those of s_hat",),
     violated_by=lambda: two_point(-60.0, -40.0, variance=1.0),
 )  # fmt: skip
-def deviation_band(x: ScoreLaw) -> tuple[float, float, float]:
+def deviation_band(x: StatedLaw) -> tuple[float, float, float]:
     """f(X) = f(mu) + q (X - mu) + R with |R| <= (X - mu)^2/8; the standard deviation is a seminorm.
 
     So it moves by at most sd R <= sqrt(E R^2) <= sqrt(E(X - mu)^4)/8.

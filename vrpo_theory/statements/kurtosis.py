@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.instances import ScoreLaw, expect, two_point
+from vrpo_theory.instances import StatedLaw, expect, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 PRINTED = math.sqrt(0.2) * 0.8**2
@@ -24,11 +24,11 @@ def printed_deviation_bound(variance: ArrayLike, kurtosis: ArrayLike) -> NDArray
     return PRINTED / np.asarray(kurtosis, dtype=float) * np.sqrt(variance)
 
 
-def _understated() -> ScoreLaw:
+def _understated() -> StatedLaw:
     return two_point(0.0, 1.0, 0.001, kurtosis=1.0)
 
 
-def _deviation(x: ScoreLaw) -> float:
+def _deviation(x: StatedLaw) -> float:
     return expect(x.prob, np.abs(x.value - x.prob @ x.value))
 
 
@@ -38,7 +38,7 @@ def _deviation(x: ScoreLaw) -> float:
     violated_by=_understated, sharp="lemma4_sharp",
     constant=math.sqrt(0.2) * 0.8**2,
 )  # fmt: skip
-def printed(x: ScoreLaw) -> tuple[float, float]:
+def printed(x: StatedLaw) -> tuple[float, float]:
     """Follows from `sharp`, as c < 1 and kappa4 >= 1. The printed route is Paley-Zygmund at a fixed threshold."""
     return float(printed_deviation_bound(x.variance, x.kurtosis)), _deviation(x)
 
@@ -48,7 +48,7 @@ def printed(x: ScoreLaw) -> tuple[float, float]:
     assumptions=("kappa4 is the kurtosis of X",), witness=lambda: two_point(-1.0, 1.0), violated_by=_understated,
     constant=1.0,
 )  # fmt: skip
-def sharp(x: ScoreLaw) -> tuple[float, float]:
+def sharp(x: StatedLaw) -> tuple[float, float]:
     """Hoelder with exponents 3/2 and 3 on Y^2 = |Y|^(2/3) |Y|^(4/3): V <= (E|Y|)^(2/3) (E Y^4)^(1/3).
 
     With E Y^4 = kappa4 V^2 this is V/kappa4 <= (E|Y|)^2. Equality when |Y| takes one value besides 0: the law with

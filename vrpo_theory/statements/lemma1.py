@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vrpo_theory.instances import Array, ScoreLaw, expect, two_point
+from vrpo_theory.instances import Array, StatedLaw, expect, two_point
 from vrpo_theory.numerics import log_sigmoid, sigmoid
 from vrpo_theory.statements.base import PAPER, state
 
@@ -22,7 +22,7 @@ def _steepest(value: Array, image: Array) -> float:
     assumptions=("mu is the mean of X",),
     witness=lambda: two_point(-12.0, -8.0), violated_by=lambda: two_point(2.0, 3.0, mean=0.0),
 )  # fmt: skip
-def concave(x: ScoreLaw) -> tuple[float, float]:
+def concave(x: StatedLaw) -> tuple[float, float]:
     """Concavity, as Jensen's inequality: f''(x) = -sigmoid(x) sigmoid(-x) < 0.
 
     Both sides are negative: where f is linear to rounding they are equal, so the witness sits far to the left.
@@ -34,7 +34,7 @@ def concave(x: ScoreLaw) -> tuple[float, float]:
     "lemma1_lipschitz", PAPER + "Lemma 1", r"|f(a) - f(b)| \le |a - b|", "<=", "score law",
     witness=lambda: two_point(-9.0, -8.0),
 )  # fmt: skip
-def lipschitz(x: ScoreLaw) -> tuple[float, float]:
+def lipschitz(x: StatedLaw) -> tuple[float, float]:
     """0 < f'(x) = sigmoid(-x) < 1; the slope tends to 1 at -infinity."""
     return _steepest(x.value, log_sigmoid(x.value)), 1.0
 
@@ -43,6 +43,6 @@ def lipschitz(x: ScoreLaw) -> tuple[float, float]:
     "lemma1_smooth", PAPER + "Lemma 1", r"|f'(a) - f'(b)| \le \tfrac14 |a - b|", "<=", "score law",
     witness=lambda: two_point(-0.01, 0.01),
 )  # fmt: skip
-def smooth(x: ScoreLaw) -> tuple[float, float]:
+def smooth(x: StatedLaw) -> tuple[float, float]:
     """|f''(x)| = sigmoid(x) sigmoid(-x) <= 1/4, attained at 0."""
     return _steepest(x.value, sigmoid(-x.value)), 0.25

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.instances import ScoreLaw, expect
+from vrpo_theory.instances import StatedLaw, expect
 from vrpo_theory.numerics import log_sigmoid, sigmoid
 
 Array = NDArray[np.float64]
@@ -75,26 +75,26 @@ def local_deviation(mean: ArrayLike, variance: ArrayLike) -> Array:
     return sigmoid(-np.asarray(mean, dtype=float)) * np.sqrt(variance)
 
 
-def _error(x: ScoreLaw) -> Array:
+def _error(x: StatedLaw) -> Array:
     return log_sigmoid(x.mean) - log_sigmoid(x.value)
 
 
-def bias(x: ScoreLaw) -> float:
+def bias(x: StatedLaw) -> float:
     """E loss_hat - loss of a finite law, by definition."""
     return expect(x.prob, _error(x))
 
 
-def mean_absolute_error(x: ScoreLaw) -> float:
+def mean_absolute_error(x: StatedLaw) -> float:
     """E|loss_hat - loss| of a finite law, by definition."""
     return expect(x.prob, np.abs(_error(x)))
 
 
-def mean_square_error(x: ScoreLaw) -> float:
+def mean_square_error(x: StatedLaw) -> float:
     """E(loss_hat - loss)^2 of a finite law, by definition."""
     return expect(x.prob, _error(x) ** 2)
 
 
-def loss_variance(x: ScoreLaw) -> float:
+def loss_variance(x: StatedLaw) -> float:
     """V loss_hat of a finite law, as half the mean square difference of two independent draws."""
     image = log_sigmoid(x.value)
     return expect(np.outer(x.prob, x.prob), np.subtract.outer(image, image) ** 2) / 2

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.instances import ScoreLaw, expect, gaussian, score_law, two_point
+from vrpo_theory.instances import StatedLaw, expect, gaussian, score_law, two_point
 from vrpo_theory.statements.base import PAPER, state
 
 Array = NDArray[np.float64]
@@ -53,12 +53,12 @@ def jackknife(full: ArrayLike, left_out: ArrayLike, n: int) -> Array:
     return found
 
 
-def factor(x: ScoreLaw) -> float:
+def factor(x: StatedLaw) -> float:
     """E exp(D_hat)/exp(D) of a finite law, by definition."""
     return expect(x.prob, np.exp(x.value - x.mean))
 
 
-def _tame(x: ScoreLaw) -> ScoreLaw:
+def _tame(x: StatedLaw) -> StatedLaw:
     """The same law within five nats of its mean, where exponentials do not overflow."""
     width = float(np.abs(x.value - x.mean).max()) or 1.0
     return score_law(x.prob, (x.value - x.mean) * min(1.0, 5 / width))
@@ -69,7 +69,7 @@ def _tame(x: ScoreLaw) -> ScoreLaw:
     r"\mathbb{E}|e^{\hat D - D} - 1| \le \sqrt{V}", "<=", "score law", verdict="false as printed",
     assumptions=(UNBIASED,), violated_by=lambda: gaussian(0.0, 2.0), sharp="ratio_bounded",
 )  # fmt: skip
-def like_the_loss(x: ScoreLaw) -> tuple[float, float]:
+def like_the_loss(x: StatedLaw) -> tuple[float, float]:
     """Theorem 1 rests on log sigmoid being 1-Lipschitz; exp is convex and unbounded. At V = 2 a normal D_hat has
     relative bias e - 1 = 1.72 > sqrt(2)."""
     return expect(x.prob, np.abs(np.expm1(x.value - x.mean))), math.sqrt(x.variance)
@@ -80,7 +80,7 @@ def like_the_loss(x: ScoreLaw) -> tuple[float, float]:
     assumptions=(UNBIASED,), restrict=_tame, witness=lambda: two_point(-0.01, 0.01),
     violated_by=lambda: two_point(-1.1, -0.9, mean=0.0),
 )  # fmt: skip
-def inflated(x: ScoreLaw) -> tuple[float, float]:
+def inflated(x: StatedLaw) -> tuple[float, float]:
     """Jensen: the plug-in ratio is biased upwards, always."""
     return 1.0, factor(x)
 
@@ -91,7 +91,7 @@ def inflated(x: ScoreLaw) -> tuple[float, float]:
     assumptions=(UNBIASED, "D_hat - D <= b"), restrict=_tame, witness=lambda: two_point(-0.5, 2.0, 0.8),
     violated_by=lambda: two_point(-1.0, 1.0, upper=0.1),
 )  # fmt: skip
-def bounded(x: ScoreLaw) -> tuple[float, float]:
+def bounded(x: StatedLaw) -> tuple[float, float]:
     """Y = D_hat - D. The parabola through exp at b that touches it at -V/b lies above exp on (-inf, b].
 
     Its expectation depends on V alone, and the law on {-V/b, b} with mean 0 and variance V attains it. As b grows the
@@ -105,7 +105,7 @@ def bounded(x: ScoreLaw) -> tuple[float, float]:
     "score law", form="sharp", assumptions=(UNBIASED, "D_hat - D <= b"), restrict=_tame,
     violated_by=lambda: two_point(-1.1, -0.9, mean=0.0),
 )  # fmt: skip
-def local(x: ScoreLaw) -> tuple[float, float, float]:
+def local(x: StatedLaw) -> tuple[float, float, float]:
     """Taylor: exp(y) = 1 + y + y^2/2 + R with |R| <= |y|^3 max(1, e^b)/6, and E|Y|^3 <= sqrt(kappa4) V^(3/2)."""
     remainder = max(1.0, math.exp(x.upper - x.mean)) * x.kurtosis**0.5 * x.variance**1.5 / 6
     return factor(x), 1 + float(local_bias(x.variance)), remainder
@@ -123,7 +123,7 @@ def poisson_terms(rate: float) -> tuple[Array, Array]:
     form="sharp", assumptions=(UNBIASED, "the D_k are independent, K ~ Poisson(lambda)"), restrict=_tame,
     violated_by=lambda: two_point(-1.1, -0.9, mean=0.0),
 )  # fmt: skip
-def poisson(x: ScoreLaw) -> tuple[float, float]:
+def poisson(x: StatedLaw) -> tuple[float, float]:
     """Given K the product has mean ((D - c)/lambda)^K, and E z^K = exp(lambda (z - 1)). Here lambda = 2, c = D - 2."""
     rate = 2.0
     centre = x.mean - rate

@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.instances import MaskTable, independent_tokens
-from vrpo_theory.numerics import total
+from vrpo_theory.instances import StatedTable, independent_tokens
+from vrpo_theory.numerics import gauss_legendre, gauss_log, total
 from vrpo_theory.statements.base import PAPER, state
 from vrpo_theory.types import Profile
 
@@ -57,18 +57,14 @@ def single_mask_moment(length: int, floor: float) -> float:
 
 def nodes(count: int, low: float = 0.0) -> tuple[Array, Array]:
     """Gauss-Legendre nodes and weights on [low, 1]: exact for polynomials of degree below 2 count."""
-    x, w = np.polynomial.legendre.leggauss(count)
-    return low + (1 - low) * (1 + x) / 2, (1 - low) * w / 2
+    share, t = gauss_legendre(low, 1.0, count)
+    return t, (1 - low) * share
 
 
 def log_nodes(low: float, panels_per_decade: int = 6) -> tuple[Array, Array]:
     """Composite Gauss-Legendre in log t on [low, 1]: nodes t and weights for dt."""
-    panels = max(1, math.ceil(-math.log10(low) * panels_per_decade))
-    x, w = np.polynomial.legendre.leggauss(12)
-    edges = np.linspace(math.log(low), 0.0, panels + 1)
-    half = np.diff(edges)[:, None] / 2
-    t = np.exp(edges[:-1, None] + half * (1 + x)).ravel()
-    return t, (half * w).ravel() * t
+    weight, t = gauss_log(low, 1.0, max(1, math.ceil(-math.log10(low) * panels_per_decade)))
+    return t, weight
 
 
 def mask_probability(t: ArrayLike, counts: ArrayLike, length: int) -> Array:
@@ -78,7 +74,7 @@ def mask_probability(t: ArrayLike, counts: ArrayLike, length: int) -> Array:
     return found
 
 
-def count_mean(x: MaskTable) -> float:
+def count_mean(x: StatedTable) -> float:
     """E ell' of the count form, mask by mask."""
     length = x.length
     parts = [
@@ -88,7 +84,7 @@ def count_mean(x: MaskTable) -> float:
     return math.fsum(parts)
 
 
-def time_mean(x: MaskTable) -> float:
+def time_mean(x: StatedTable) -> float:
     """E ell of the time form by quadrature that is exact: given t it is a polynomial of degree at most L."""
     t, weight = nodes(x.length + 1)
     value = x.sums + np.outer(t, x.counts) * x.time_slope
@@ -98,9 +94,9 @@ def time_mean(x: MaskTable) -> float:
 @state(
     "equation14", PAPER + "Eq. 12 and 14", r"\mathbb{E}_{t, y_t}\,\ell = \mathbb{E}_{l, y_l}\,\ell'", "=", "mask table",
     form="sharp", assumptions=(NO_TIME,),
-    violated_by=lambda: MaskTable(independent_tokens([-1.0, -2.0]).terms, time_slope=0.5),
+    violated_by=lambda: StatedTable(independent_tokens([-1.0, -2.0]).terms, time_slope=0.5),
 )  # fmt: skip
-def equivalence(x: MaskTable) -> tuple[float, float]:
+def equivalence(x: StatedTable) -> tuple[float, float]:
     """Both put the same weight on every mask: the integral of t^(l-1) (1-t)^(L-l) is 1/(l C(L, l)).
 
     So P(l) is uniform on 0..L and E[1/t | l] = (L + 1)/l. A model that reads t breaks it.
@@ -176,9 +172,9 @@ def _conditional_variance(x: Profile) -> float:
 @state(
     "assumption1_count", PAPER + "Assumption 1, count form", r"\|\nabla\ell'\| \le L \max_i \|\nabla\log p_i\|", "<=",
     "mask table", form="sharp", assumptions=("weights are L/l, as in the count form", "visible tokens are not summed"),
-    witness=lambda: independent_tokens([-1.0, -1.0, -1.0]), violated_by=lambda: MaskTable(np.ones((4, 2))),
+    witness=lambda: independent_tokens([-1.0, -1.0, -1.0]), violated_by=lambda: StatedTable(np.ones((4, 2))),
 )  # fmt: skip
-def bounded_terms(x: MaskTable) -> tuple[float, float]:
+def bounded_terms(x: StatedTable) -> tuple[float, float]:
     """(L/l) times a sum of l terms is at most L times the largest; one coordinate of the gradient stands for all.
 
     The time form's ell = S/t has no such bound as t -> 0.

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from vrpo_theory import batching
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.randomness import Address
@@ -65,9 +63,7 @@ def backward(
     total = 0.0
     for pieces in batching.batches(requests, batch_tokens):
         part = batching.select(requests, pieces)
-        log_prob = model.log_prob(*batching.collate(part, model))
-        weight = batching.spread(part, [shares[r][rows] for r, rows in pieces])
-        value = (log_prob.double() * torch.from_numpy(weight).to(log_prob.device)).sum()
+        value = batching.weighted_sum(model, part, [shares[r][rows] for r, rows in pieces])
         (scale * value).backward()
         total += float(value.detach())
     return total

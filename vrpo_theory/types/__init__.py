@@ -6,6 +6,7 @@ from vrpo_theory.types.masks import Budget, Form, Masks
 from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable
 from vrpo_theory.types.moments import Estimate, Moments, Profile, combine
 from vrpo_theory.types.responses import SIDES, PreferencePair, Response, Side
+from vrpo_theory.types.sampler import MaskSampler
 
 __all__ = [
     "ROLES",
@@ -15,6 +16,7 @@ __all__ = [
     "Estimate",
     "Form",
     "LookUp",
+    "MaskSampler",
     "Masks",
     "Model",
     "Moments",

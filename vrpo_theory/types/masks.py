@@ -15,7 +15,11 @@ Form = Literal["time", "count"]
 
 @dataclass(frozen=True)
 class Budget:
-    """n_t timesteps with n_yt masks each; n = n_t n_yt forward passes (2505.19223v2, Eq. 6)."""
+    """n_t timesteps with n_yt masks each; n = n_t n_yt forward passes (2505.19223v2, Eq. 6).
+
+    >>> Budget(n_t=4, n_yt=2).n
+    8
+    """
 
     n_t: int = 8
     n_yt: int = 1

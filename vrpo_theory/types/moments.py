@@ -70,7 +70,11 @@ class Moments:
 
 
 def combine(parts: Sequence[Moments]) -> Moments:
-    """Moments of a sum of independent parts; a component unknown in one part is unknown in the sum."""
+    """Moments of a sum of independent parts; a component unknown in one part is unknown in the sum.
+
+    >>> combine([Moments(1.0, 0.5, None), Moments(2.0, 0.5, 0.25)])
+    Moments(mean=3.0, v_time=1.0, v_mask=None)
+    """
 
     def add(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]

@@ -40,6 +40,11 @@ class Response:
     ------
     ValueError
         If an id is not a non-negative integer, or the response is empty.
+
+    Examples
+    --------
+    >>> Response(prompt=(7, 8), ids=(1, 2, 3)).length
+    3
     """
 
     prompt: tuple[int, ...]

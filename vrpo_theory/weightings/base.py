@@ -4,30 +4,37 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vrpo_theory.registry import Registry
-from vrpo_theory.types import Form, Masks
+from vrpo_theory.types import Form, Masks, MaskSampler
 
 WEIGHTINGS: Registry[type[Weighting]] = Registry("weighting", "vrpo_theory.weightings")
-
-
-class Sampler(Protocol):
-    """What a weighting must know of the design that draws its masks."""
-
-    name: ClassVar[str]
-    independent_masks: ClassVar[bool]
-    permutation_invariant: ClassVar[bool]
 
 
 @dataclass(frozen=True)
 class Weighting(ABC):
     """Turns masks into the W of ``sum of W[k, i] log p(y_i | y with S_k masked)``.
 
-    W never depends on log-probabilities, so the estimate stays linear in them and so does its gradient.
+    W never depends on log-probabilities, so the estimate stays linear in them and so does its gradient. A subclass
+    writes `weights`, or `Separable.scale` if a mask's weights depend on its level alone:
+
+    >>> class Unweighted(Separable):
+    ...     '''The bare masked sum, without 1/t or L/l: biased.'''
+    ...
+    ...     name = "unweighted"
+    ...
+    ...     def scale(self, form, level, length):
+    ...         return np.ones_like(level)
+    >>> masks = Masks([[True, False], [True, True]], "count", [1, 2], [0, 1], [0.5, 0.5])
+    >>> Unweighted().weights(masks)
+    array([[0.5, 0. ],
+           [0.5, 0.5]])
+
+    ``WEIGHTINGS.add(Unweighted.name, Unweighted)`` at the end of a file in the folder registers it.
     """
 
     name: ClassVar[str]
@@ -54,7 +61,7 @@ class Weighting(ABC):
         """Members to test the contract on."""
         return (cls(),)
 
-    def check(self, design: Sampler) -> None:
+    def check(self, design: MaskSampler) -> None:
         """ValueError for a design under which these weights are biased."""
         if self.needs_independent_masks and not design.independent_masks:
             raise ValueError(f"{self.name} weights are biased on {design.name}'s dependent masks; use two_way or plain")

@@ -77,15 +77,24 @@ class TwoWay(Weighting):
 
 
 def _omega(member: Array, z: Array, rho: float, row_sum: Array) -> Array:
-    """omega, (n, L), from memberships (n, L), regressors (n, p) and wanted row sums (n,)."""
+    """omega, (n, L), from memberships m (n, L), regressors z (n, p) and wanted row sums (n,).
+
+    With omega_ik = alpha_k - z_k' H_i^-1 sum_k' m_k'i alpha_k' z_k', summing over the tokens of mask k gives linear
+    equations in alpha: l_k alpha_k - sum_k' joint_kk' alpha_k' = row_sum_k, with
+    joint_kk' = sum over i of m_ki z_k' H_i^-1 z_k' m_k'i.
+    """
     (rows, length), width = member.shape, z.shape[1]
-    squares = (z[:, :, None] * z[:, None, :]).reshape(len(z), -1)
-    inverse = np.linalg.inv((member.T @ squares).reshape(-1, width, width) + rho * np.eye(width))
-    # fitted[k, i] = z_k' H_i^-1 z_k' as a row over k'; summed over the tokens that both masks hold.
-    half = (z @ inverse.transpose(1, 0, 2).reshape(width, -1)).reshape(rows, length, width) * member[:, :, None]
-    spread = z[:, None, :] * member[:, :, None]
-    joint = half.reshape(rows, -1) @ spread.reshape(rows, -1).T
+    # H_i = rho I + sum_k m_ki z_k z_k': the outer products as rows, summed over the masks that hold token i.
+    outer = (z[:, :, None] * z[:, None, :]).reshape(rows, width * width)
+    inverse = np.linalg.inv((member.T @ outer).reshape(length, width, width) + rho * np.eye(width))
+    # half_ki = m_ki z_k' H_i^-1, (n, L, p): one product of z with all the inverses side by side, p x (L p).
+    side_by_side = inverse.transpose(1, 0, 2).reshape(width, length * width)
+    half = (z @ side_by_side).reshape(rows, length, width) * member[:, :, None]
+    # held_ki = m_ki z_k, (n, L, p); joint contracts tokens and regressors at once.
+    held = z[:, None, :] * member[:, :, None]
+    joint = half.reshape(rows, -1) @ held.reshape(rows, -1).T
     alpha = np.linalg.solve(np.diag(member.sum(1)) - joint, row_sum)
+    # effect_i = H_i^-1 sum_k m_ki alpha_k z_k, (L, p): what token i's effect takes off each mask that holds it.
     effect = (inverse @ (member.T @ (alpha[:, None] * z))[:, :, None])[:, :, 0]
     return member * (alpha[:, None] - z @ effect.T)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from vrpo_theory.auditing.zoo.right import count_form
-from vrpo_theory.auditing.zoo.specimens import Predictor, counted, masked_sums, specimen, timed, uniform_counts
+from vrpo_theory.auditing.zoo.specimens import LogitModel, counted, masked_sums, specimen, timed, uniform_counts
 
 FLOOR, COARSE = 0.2, 0.4
 """Large enough that a bias of their order shows beside the margin; a floor of 1e-3 would be harmless, and accepted."""
@@ -17,7 +17,7 @@ FLOOR, COARSE = 0.2, 0.4
 
 @specimen("rejected", "rounded-counts", lengths=(8,), n=(16,), toys=("copied", "rough"))
 def rounded_counts(
-    model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator, batch_size: int = 16
+    model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator, batch_size: int = 16
 ) -> float:
     """Counts of a batch spread from one shared k and rounded half to even, in the manner of the public code."""
     length, found = len(answer), []
@@ -32,19 +32,19 @@ def rounded_counts(
 
 
 @specimen("accepted", lengths=(8,), n=(16,), toys=("rough",))
-def public_form_one_by_one(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def public_form_one_by_one(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The form of the authors' public likelihood code at batch size 1, where its counts are uniform."""
     return rounded_counts(model, prompt, answer, n, generator, batch_size=1)
 
 
 @specimen("rejected", "count-plus-one-weight")
-def count_plus_one_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def count_plus_one_weight(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The weight (L + 1)/l of l = 0..L, over l = 1..L."""
     return (len(answer) + 1) / len(answer) * count_form(model, prompt, answer, n, generator)
 
 
 @specimen("rejected", "count-from-zero", n=(8,))
-def count_from_zero(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def count_from_zero(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """An off-by-one: counts on 0..L-1, weight L/l."""
     length = len(answer)
     counts = torch.randint(0, length, (n,), generator=generator)
@@ -53,7 +53,7 @@ def count_from_zero(model: Predictor, prompt: Tensor, answer: Tensor, n: int, ge
 
 
 @specimen("rejected", "at-least-one-mask", n=(8,))
-def at_least_one_mask(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def at_least_one_mask(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Tokens masked with probability t; an empty mask gets one token; weight L/l."""
     length = len(answer)
     mask = timed(torch.rand(n, generator=generator), length, generator)
@@ -63,13 +63,13 @@ def at_least_one_mask(model: Predictor, prompt: Tensor, answer: Tensor, n: int, 
 
 
 @specimen("rejected", "all-masked")
-def all_masked(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def all_masked(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """One forward pass with everything masked."""
     return float(masked_sums(model, prompt, answer, torch.ones(1, len(answer), dtype=torch.bool))[0])
 
 
 @specimen("rejected", "floor-quadrature")
-def floor_quadrature(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def floor_quadrature(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Times at the midpoints of n equal intervals, floor(t L) tokens masked, weight 1/t."""
     t = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     mask = counted((t * len(answer)).floor().long(), len(answer), generator)
@@ -77,14 +77,14 @@ def floor_quadrature(model: Predictor, prompt: Tensor, answer: Tensor, n: int, g
 
 
 @specimen("rejected", "no-weight")
-def no_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def no_weight(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The masked sum itself."""
     counts = uniform_counts(n, len(answer), generator)
     return float(masked_sums(model, prompt, answer, counted(counts, len(answer), generator)).mean())
 
 
 @specimen("rejected", "clamped-weight", lengths=(2, 8), n=(16,), toys=("copied", "rough"))
-def clamped_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def clamped_weight(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Masks drawn with t, weight 1/max(t, floor): too high for every model."""
     t = torch.rand(n, generator=generator, dtype=torch.float64)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
@@ -92,7 +92,7 @@ def clamped_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gen
 
 
 @specimen("rejected", "raw-time-weight", lengths=(1, 8), n=(1,), toys=("copied", "rough"))
-def raw_time_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def raw_time_weight(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Masks drawn with max(t, floor), weight 1/t: the mean is infinite."""
     t = 1 - torch.rand(n, generator=generator, dtype=torch.float64)
     sums = masked_sums(model, prompt, answer, timed(t.clamp_min(FLOOR), len(answer), generator))
@@ -100,7 +100,7 @@ def raw_time_weight(model: Predictor, prompt: Tensor, answer: Tensor, n: int, ge
 
 
 @specimen("rejected", "floored-time", lengths=(2, 5, 8), n=(16,))
-def floored_time(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def floored_time(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """t ~ U[floor, 1] in mask and weight: unbiased only if tokens do not depend on each other."""
     t = FLOOR + (1 - FLOOR) * torch.rand(n, generator=generator, dtype=torch.float64)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
@@ -108,7 +108,7 @@ def floored_time(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gener
 
 
 @specimen("rejected", "clamped-time", lengths=(5, 8), n=(16,))
-def clamped_time(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def clamped_time(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """max(t, floor) in mask and weight: the same, with an atom at the floor."""
     t = torch.rand(n, generator=generator, dtype=torch.float64).clamp_min(COARSE)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-from vrpo_theory.auditing.zoo.specimens import Predictor, counted, masked_sums, specimen, timed, uniform_counts
+from vrpo_theory.auditing.zoo.specimens import LogitModel, counted, masked_sums, specimen, timed, uniform_counts
 
 
 @specimen("accepted", lengths=(2, 8), toys=("copied", "rough"))
 def count_form(
-    model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator, batch_size: int | None = None
+    model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator, batch_size: int | None = None
 ) -> float:
     """iid counts on 1..L, weight L/l (2505.19223v2, Eq. 14-15)."""
     length = len(answer)
@@ -21,7 +21,7 @@ def count_form(
 
 @specimen("accepted", lengths=(8,), n=(1, 4), toys=("copied", "rough"))
 def count_form_with_error(
-    model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator
+    model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator
 ) -> tuple[float, float | None]:
     """The same with its standard error, which one mask cannot give."""
     length = len(answer)
@@ -31,7 +31,7 @@ def count_form_with_error(
 
 
 @specimen("accepted", lengths=(2, 8), toys=("copied", "rough"))
-def counts_from_zero(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def counts_from_zero(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """iid counts on 0..L with the weight that belongs to them, (L + 1)/l; empty masks score nothing."""
     length = len(answer)
     counts = torch.randint(0, length + 1, (n,), generator=generator)
@@ -40,7 +40,7 @@ def counts_from_zero(model: Predictor, prompt: Tensor, answer: Tensor, n: int, g
 
 
 @specimen("accepted", lengths=(1, 5, 8), n=(3,))
-def stratified_counts(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def stratified_counts(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """One count from each of n equal strata of (0, L]."""
     length = len(answer)
     place = (torch.arange(n) + torch.rand(n, generator=generator, dtype=torch.float64)) / n
@@ -50,7 +50,7 @@ def stratified_counts(model: Predictor, prompt: Tensor, answer: Tensor, n: int, 
 
 
 @specimen("accepted", lengths=(2, 8), n=(8,), toys=("copied", "rough"))
-def complementary_pairs(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def complementary_pairs(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Masks and their complements, l on 1..L-1, plus everything masked at its weight 1/L; one mask is a plain draw."""
     length = len(answer)
     if n < 3 or length == 1:
@@ -65,7 +65,7 @@ def complementary_pairs(model: Predictor, prompt: Tensor, answer: Tensor, n: int
 
 @specimen("accepted", lengths=(8,), n=(8,), toys=("rough",))
 def redrawn_timesteps(
-    model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator
+    model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator
 ) -> tuple[float, float | None]:
     """Says "n/4 timesteps of 4 masks", but every repeat redraws its count: less variance than said, no bias.
 
@@ -78,7 +78,7 @@ def redrawn_timesteps(
 
 
 @specimen("undecided", "infinite-variance", lengths=(1, 8), n=(1,), toys=("copied", "rough"))
-def time_form(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def time_form(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """t ~ U(0, 1], weight 1/t, no floor (Eq. 12-13): the mean is right, but the variance is infinite.
 
     Undecided is the right verdict: no finite number of calls bounds the mean of such a tail.

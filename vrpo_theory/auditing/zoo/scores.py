@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from vrpo_theory.auditing.zoo.right import count_form
 from vrpo_theory.auditing.zoo.specimens import (
-    Predictor,
+    LogitModel,
     counted,
     masked_sums,
     shown,
@@ -20,7 +20,7 @@ BLOCK = 8
 
 
 @specimen("rejected", "padded-length")
-def padded_length(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def padded_length(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The answer is padded to a multiple of 8; the score is a mean over that length, times the true one."""
     length = len(answer)
     padding = -length % BLOCK
@@ -35,19 +35,19 @@ def padded_length(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gene
 
 
 @specimen("rejected", "per-token-mean")
-def per_token_mean(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def per_token_mean(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The mean over tokens."""
     return count_form(model, prompt, answer, n, generator) / len(answer)
 
 
 @specimen("rejected", "wrong-sign")
-def negative_elbo(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def negative_elbo(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The loss, with its sign."""
     return -count_form(model, prompt, answer, n, generator)
 
 
 @specimen("rejected", "prompt-masked", lengths=(2, 8), toys=("rough",))
-def prompt_masked(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def prompt_masked(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Masks are drawn over prompt and answer alike; the answer is scored."""
     whole = torch.cat([prompt, answer])
     counts = uniform_counts(n, len(whole), generator)
@@ -58,7 +58,7 @@ def prompt_masked(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gene
 
 
 @specimen("rejected", "visible-scored")
-def visible_scored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def visible_scored(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Cross-entropy summed over the whole answer, visible tokens included."""
     length = len(answer)
     counts = uniform_counts(n, length, generator)
@@ -67,7 +67,7 @@ def visible_scored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gen
 
 
 @specimen("rejected", "prompt-scored")
-def prompt_scored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def prompt_scored(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Masked answer tokens and the whole prompt are scored."""
     length = len(answer)
     counts = uniform_counts(n, length, generator)
@@ -79,7 +79,7 @@ def prompt_scored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gene
 
 
 @specimen("rejected", "eos-dropped")
-def eos_unscored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def eos_unscored(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """Positions that hold the padding id are not scored; it is also the end of sequence."""
     length = len(answer)
     counts = uniform_counts(n, length, generator)
@@ -90,7 +90,7 @@ def eos_unscored(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gener
 
 
 @specimen("rejected", "eos-dropped")
-def eos_unmasked(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def eos_unmasked(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The end of sequence counts as padding: never masked, nor part of the length."""
     length = int((answer != model.config.pad_token_id).sum())
     if length == 0:
@@ -101,7 +101,7 @@ def eos_unmasked(model: Predictor, prompt: Tensor, answer: Tensor, n: int, gener
 
 
 @specimen("rejected", "bfloat16", n=(8,))
-def bfloat16(model: Predictor, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+def bfloat16(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The log-softmax is taken in bfloat16."""
     length = len(answer)
     counts = uniform_counts(n, length, generator)

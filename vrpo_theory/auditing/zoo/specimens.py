@@ -19,7 +19,7 @@ class Output(Protocol):
     logits: Tensor
 
 
-class Predictor(Protocol):
+class LogitModel(Protocol):
     """A masked predictor as transformers' users know it; ``config`` names the mask token and the padding."""
 
     @property
@@ -88,7 +88,7 @@ def timed(t: Tensor, length: int, generator: Generator) -> Tensor:
     return torch.rand(len(t), length, generator=generator) < t[:, None]
 
 
-def shown(model: Predictor, prompt: Tensor, answer: Tensor, mask: Tensor) -> Tensor:
+def shown(model: LogitModel, prompt: Tensor, answer: Tensor, mask: Tensor) -> Tensor:
     """Prompt and masked answer, (n, P + L)."""
     noisy = answer.expand(len(mask), -1).masked_fill(mask, model.config.mask_token_id)
     return torch.cat([prompt.expand(len(mask), -1), noisy], 1)
@@ -100,7 +100,7 @@ def token_terms(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def masked_sums(
-    model: Predictor, prompt: Tensor, answer: Tensor, mask: Tensor, batch_size: int | None = None
+    model: LogitModel, prompt: Tensor, answer: Tensor, mask: Tensor, batch_size: int | None = None
 ) -> Tensor:
     """S of every mask, (n,): the summed log-probability of the masked tokens."""
     parts = []
