@@ -14,9 +14,7 @@ WITH_EXAMPLES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
-BASES = {
-    f"vrpo_theory.{name}" for name in ("designs.base", "weightings.base", "statements.base", "checkpoints.torch_model")
-}
+BASES = {"checkpoints.torch_model", "designs.base", "statements.base", "weightings.base"}
 """Where the subclassing examples stand."""
 
 
