@@ -63,7 +63,7 @@ def seen_as(domain, name):
     if domain == "profile":
         return list(profiles(answers).values())
     if domain == "mask table":
-        return [instances.MaskTable(t.log_prob) for t in answers.policy.tables.values()]
+        return [instances.StatedTable(t.log_prob) for t in answers.policy.tables.values()]
     if domain == "estimator law":
         return [
             _experiments.estimator_law(_columns(stage(name, side), pick), budget)
