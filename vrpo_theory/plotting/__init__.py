@@ -1,0 +1,31 @@
+"""Figures: numbers come in, a figure goes out, no global state."""
+
+from vrpo_theory.plotting.axes import COLOURS, LONGEST, Line, Number, Points
+from vrpo_theory.plotting.kinds import (
+    curves,
+    dots,
+    dots_about_one,
+    grouped_dots,
+    histogram,
+    panels,
+    row_height,
+    strips,
+)
+from vrpo_theory.plotting.saving import png
+
+__all__ = [
+    "COLOURS",
+    "LONGEST",
+    "Line",
+    "Number",
+    "Points",
+    "curves",
+    "dots",
+    "dots_about_one",
+    "grouped_dots",
+    "histogram",
+    "panels",
+    "png",
+    "row_height",
+    "strips",
+]

@@ -1,0 +1,137 @@
+"""One function per kind of figure; numbers come in, a figure goes out, no global state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory.plotting.axes import (
+    COLOURS,
+    Line,
+    Number,
+    Points,
+    add_legend,
+    columns_of,
+    dot,
+    finish,
+    gaps,
+    name_ticks,
+    offset,
+    say_if_empty,
+    set_scale,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ABOVE = 1.001
+"""Ratios up to this are 1 apart from rounding."""
+
+
+def panels(count: int, *, width: float = 5.4, height: float = 4.2) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes, two a row, outside pyplot's global state."""
+    from matplotlib.figure import Figure
+
+    columns = min(count, 2) or 1
+    rows = max(1, math.ceil(count / 2))
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for ax in axes[max(1, count) :]:
+        ax.remove()
+    if not count:
+        say_if_empty(axes[0])
+    return figure, axes[:count]
+
+
+def row_height(rows: int) -> float:
+    """Height in inches of a panel that names so many rows."""
+    return 2.0 + 0.24 * rows
+
+
+def grouped_dots(
+    axes: Axes, series: Mapping[str, Points], *, title: str, ylabel: str, groups: Sequence[str] | None = None
+) -> None:
+    """Dots with error bars on a logarithmic axis: a group a tick, a colour a series; missing values leave a gap."""
+    names = list(groups) if groups is not None else list(dict.fromkeys(n for points in series.values() for n in points))
+    handles = []
+    for k, (label, points) in enumerate(series.items()):
+        at = [names.index(name) + offset(k, len(series)) for name in points]
+        values, errors = columns_of(points)
+        handles.append(axes.errorbar(at, values, yerr=errors, label=label, **dot(k)))
+    finish(axes, title, "", ylabel)
+    set_scale(axes.yaxis, "log")
+    name_ticks(axes.xaxis, names, rotation=30, ha="right")
+    axes.set_xlim(-0.6, max(len(names), 1) - 0.4)
+    add_legend(axes, handles, list(series))
+
+
+def dots(
+    axes: Axes, series: Mapping[str, Points], *, title: str, xlabel: str, xscale: str = "linear", **scale: Any
+) -> None:
+    """One named row a value, first on top, a colour a series, with error bars and a rule at 1."""
+    names = list(dict.fromkeys(name for points in series.values() for name in points))
+    handles = []
+    for k, (label, points) in enumerate(series.items()):
+        at = [names.index(name) + offset(k, len(series)) for name in points]
+        values, errors = columns_of(points)
+        handles.append(axes.errorbar(values, at, xerr=errors, label=label, **dot(k)))
+    finish(axes, title, xlabel, "")
+    axes.axvline(1.0, color=COLOURS[2], linewidth=1, zorder=0)
+    set_scale(axes.xaxis, xscale, **scale)
+    name_ticks(axes.yaxis, names)
+    axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
+    axes.grid(axis="y", linewidth=0.3)
+    add_legend(axes, handles, list(series))
+
+
+def dots_about_one(axes: Axes, series: Mapping[str, Points], *, title: str, xlabel: str) -> None:
+    """Rows as `dots` draws them, linear up to 1 and by decades beyond, where each value is written beside its dot."""
+    largest = max((v for points in series.values() for v, _ in points.values() if v is not None), default=1.0)
+    decades = max(1.0, math.log10(max(largest, 1.0)))
+    dots(axes, series, title=title, xlabel=xlabel, xscale="symlog", linthresh=1.0, linscale=decades)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.set_xlim(-0.05, 10 ** (1.25 * decades))
+    for container in axes.containers:
+        for x, y in container[0].get_xydata():
+            if x > ABOVE:
+                axes.annotate(f"{x:.2g}", (x, y), (4, 0), textcoords="offset points", va="center", fontsize="small")
+
+
+def curves(
+    axes: Axes,
+    series: Mapping[str, Line],
+    *,
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    xscale: str = "log",
+    yscale: str = "log",
+) -> None:
+    """Lines with markers, each from its own x and y; missing values leave a gap."""
+    handles = []
+    for k, (label, (x, y)) in enumerate(series.items()):
+        handles += axes.plot(x, gaps(y), marker="o", markersize=4, label=label, color=COLOURS[k % len(COLOURS)])
+    finish(axes, title, xlabel, ylabel)
+    set_scale(axes.xaxis, xscale)
+    set_scale(axes.yaxis, yscale)
+    add_legend(axes, handles, list(series))
+
+
+def histogram(axes: Axes, middle: Sequence[float], height: Sequence[Number], *, label: str) -> None:
+    """Bars of equal width that touch, behind whatever else is drawn."""
+    if middle:
+        width = middle[1] - middle[0] if len(middle) > 1 else 1.0
+        axes.bar(middle, gaps(height), width, label=label, color="#d5d5d5", zorder=0)
+
+
+def strips(axes: Axes, groups: Mapping[str, Sequence[Number]], *, title: str, ylabel: str) -> None:
+    """A tick a group, a point a value, signed, on an axis that is linear near zero and logarithmic beyond."""
+    axes.set_yscale("symlog", linthresh=1e-3)  # before the points, so that the limits fit them
+    for k, values in enumerate(groups.values()):
+        axes.plot([k] * len(values), gaps(values), "o", markersize=4, alpha=0.7, color=COLOURS[k % len(COLOURS)])
+    finish(axes, title, "", ylabel)
+    axes.axhline(0.0, color="black", linewidth=0.6)
+    axes.set_xlim(-0.5, max(len(groups), 1) - 0.5)
+    name_ticks(axes.xaxis, list(groups), rotation=30, ha="right")
