@@ -6,11 +6,11 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadscope
-SUITE := $(TESTS) tests
+SUITE := $(TESTS) -m "not soak" tests
 NOTEBOOKS := $(TESTS) --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg notebooks
 # Kernels of other processors and of two threads, as environment variables choose them: the same numbers, to rounding.
 KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
-# The tests in which neural models meet fixed numbers, each other's or their own; slow parts of their files left out.
+# The tests in which neural models meet fixed numbers, each other's or their own; without what kernels cannot move.
 NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/models/test_llada_golden.py \
 	tests/models/test_llada_predictor.py tests/models/test_llada_options.py tests/models/test_masked_lm.py \
 	tests/models/test_llada_loading.py::test_attention_implementations_agree \
@@ -18,9 +18,10 @@ NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/mode
 	tests/models/test_toy_llada.py::test_training_begins_as_the_card_says \
 	tests/models/test_toy_llada.py::test_exact_measurements_are_the_cards \
 	tests/core/test_preference.py tests/exhibits/test_comparison.py \
-	tests/full_scale/test_half_precision.py::test_deviations_are_those_of_two_models
+	tests/full_scale/test_half_precision.py::test_deviations_are_those_of_two_models \
+	-k "not refused and not refuses and not fingerprint and not device_map and not names"
 
-.PHONY: table3 test portable portable-quick figures check toy clean
+.PHONY: table3 test soak portable portable-quick figures check toy clean
 
 table3: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce table3
@@ -33,8 +34,11 @@ test: $(VENV)/.test
 	$(NOTEBOOKS)
 	$(MAKE) portable-quick
 
+soak: $(VENV)/.test
+	$(TESTS) -m soak tests
+
 portable-quick: $(VENV)/.test
-	for kernels in $(KERNELS); do echo "$$kernels"; env $$kernels $(TESTS) $(NUMERIC) || exit 1; done
+	printf '%s\n' $(KERNELS) | xargs -P 2 -I{} sh -c 'env {} $(BIN)/python -m pytest $(NUMERIC) && echo "{}: passed"'
 
 portable: $(VENV)/.test
 	for kernels in $(KERNELS); do echo "$$kernels"; (export $$kernels; $(SUITE) && $(NOTEBOOKS)) || exit 1; done

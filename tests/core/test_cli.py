@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -145,30 +146,36 @@ def test_list_names_every_exhibit(vrpo):
 
 @pytest.fixture
 def reproduce(vrpo):
-    """Runs the ablation on two pairs, with three repeats."""
-    return lambda out, *arguments: vrpo("reproduce", "table3", "--out", out, "--repeats", 3, "--limit", 2, *arguments)
+    """Runs an exhibit on two pairs, else the ablation, with three repeats."""
+
+    def run(out, *arguments, exhibit="table3"):
+        repeats = ("--repeats", 3) * (exhibit == "table3")
+        return vrpo("reproduce", exhibit, "--out", out, "--limit", 2, *repeats, *arguments)
+
+    return run
 
 
 def test_reproduce_writes_checks_and_detects_a_difference(reproduce, tmp_path):
-    result = reproduce(tmp_path, "--json")
+    reproduce = partial(reproduce, tmp_path, exhibit="allocation")
+    result = reproduce("--json")
     assert result.exit_code == 0, result.output
-    document = json.loads(result.stdout)["exhibits"]["table3"]
+    document = json.loads(result.stdout)["exhibits"]["allocation"]
     assert set(document) == {"cells", "provenance"}
-    assert {p.name for p in tmp_path.iterdir()} == {"table3.json", "table3.md", "table3.png"}
-    stored = tmp_path / "table3.json"
+    assert {p.name for p in tmp_path.iterdir()} == {"allocation.json", "allocation.md", "allocation.png"}
+    stored = tmp_path / "allocation.json"
     assert json.loads(stored.read_text()) == document
     assert {"versions", "code", "models", "pairs", "options"} <= document["provenance"].keys()
 
-    again = reproduce(tmp_path)
+    again = reproduce()
     assert "inputs unchanged" in again.stderr
-    assert reproduce(tmp_path, "--check").exit_code == 0
+    assert reproduce("--check").exit_code == 0
     document["cells"][0]["value"] *= 1.01
     stored.write_text(json.dumps(document))
-    result = reproduce(tmp_path, "--check")
+    result = reproduce("--check")
     assert result.exit_code == 3
     assert "var_score" in result.stderr
     stored.write_text("{}")
-    assert reproduce(tmp_path, "--check").exit_code == 2
+    assert reproduce("--check").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -289,18 +296,19 @@ def test_a_run_on_real_checkpoints_is_not_called_a_toy(vrpo, pairs, tmp_path, co
 
 
 def test_disk_full_keeps_the_old_table(reproduce, tmp_path, monkeypatch):
-    assert reproduce(tmp_path).exit_code == 0
-    before = (tmp_path / "table3.json").read_bytes()
+    reproduce = partial(reproduce, tmp_path, exhibit="consistency")
+    assert reproduce().exit_code == 0
+    before = (tmp_path / "consistency.json").read_bytes()
 
     def full(*args):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("vrpo_theory.files.os.fsync", full)
-    result = reproduce(tmp_path, "--fresh")
+    result = reproduce("--fresh")
     assert result.exit_code == 1
     assert "No space left" in result.stderr
     assert "resume" in result.stderr
-    assert (tmp_path / "table3.json").read_bytes() == before
+    assert (tmp_path / "consistency.json").read_bytes() == before
 
 
 def _handles(pid, number):

@@ -115,7 +115,11 @@ def test_gradients_are_sampled_for_a_few(cells):
 
 @pytest.mark.statistical(rate=1e-8, detects="a robust default that gains less than is promised")
 @pytest.mark.parametrize(
-    ("length", "n", "least", "repeats"), [(64, 8, 2.4, 1200), (256, 8, 3.0, 900), (512, 16, 4.0, 400)]
+    ("length", "n", "least", "repeats"),
+    [
+        (64, 8, 2.4, 1200),
+        *(pytest.param(*x, marks=pytest.mark.soak) for x in ((256, 8, 3.0, 900), (512, 16, 4.0, 400))),
+    ],
 )
 def test_the_robust_default_on_chains(length, n, least, repeats):
     """Geometric mean over both responses of eight chains, and never below VRPO on any of them."""

@@ -50,6 +50,12 @@ def command(root, out, *options):
     return [str(x) for x in ("table3", *inputs, "--out", out, "--json", *options)]
 
 
+def here(vrpo, *arguments):
+    done = vrpo("reproduce", *arguments)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)["exhibits"]["table3"]["cells"]
+
+
 def run(*arguments):
     environment = {**os.environ, "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, env=environment)
@@ -63,9 +69,9 @@ def select(cells, row, method):
 
 
 @pytest.mark.statistical(rate=5e-9, detects="a variance off by a third in any of the six columns")
-def test_exact_repeated_and_pooled_agree(folders, tmp_path):
+def test_exact_repeated_and_pooled_agree(vrpo, folders, tmp_path):
     options = ("--protocol", "both", "--repeats", 60, "--pool", "30,4", "--gradient", "none")
-    cells = run("vrpo_theory.reproduce", *command(folders, tmp_path, *options))
+    cells = here(vrpo, *command(folders, tmp_path, *options))
     exact = select(cells, "var_score", "exact")
     assert len(exact) == 6
     for method in ("mc", "pooled"):
@@ -79,9 +85,9 @@ def test_exact_repeated_and_pooled_agree(folders, tmp_path):
             assert cell["value"] == pytest.approx(known[column]["value"], rel=0.35)
 
 
-def test_two_processes_give_the_table_of_one(folders, tmp_path):
-    options = ("--method", "mc", "--protocol", "both", "--repeats", 3, "--pool", "4,2", "--limit", 7)
-    alone = run("vrpo_theory.reproduce", *command(folders, tmp_path / "one", *options))
+def test_two_processes_give_the_table_of_one(vrpo, folders, tmp_path):
+    options = ("--method", "mc", "--protocol", "both", "--repeats", 2, "--pool", "3,2", "--limit", 3)
+    alone = here(vrpo, *command(folders, tmp_path / "one", *options))
     # accelerate's own word for several processes is --multi_gpu; ACCELERATE_USE_CPU puts them on the CPU.
     launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
               "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")  # fmt: skip

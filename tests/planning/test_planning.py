@@ -52,10 +52,10 @@ def excess(cases, known, limit, seed, cost):
     ids=["markov", "rough table", "shock"],
 )
 def test_recommendations_are_near_the_optimum(name, options, limit, cost):
-    """In at least 95 of 100 pilots the recommendation is within 5% of the best candidate, by exact variances."""
+    """In at least 19 of 20 pilots the recommendation is within 5% of the best candidate, by exact variances."""
     cases, known = toy(name, 4, **options)
-    found = [excess(cases, known, limit, seed, cost) for seed in range(100)]
-    assert sum(x <= 1.05 for x in found) >= 95
+    found = [excess(cases, known, limit, seed, cost) for seed in range(20)]
+    assert sum(x <= 1.05 for x in found) >= 19
 
 
 def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
@@ -69,7 +69,7 @@ def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
 @pytest.mark.parametrize("budget", [4, 8, 16])
 def test_two_way_weights_are_not_recommended_on_the_toy_where_they_lose(budget):
     cases, _ = toy("tabular", 8)
-    for seed in range(4):
+    for seed in range(2):
         assert plan(cases, pilot=64, budget=budget, seed=seed).recommended.candidate.weighting == PLAIN
 
 
