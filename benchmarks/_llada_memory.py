@@ -12,10 +12,8 @@ from _llada_models import Setting
 from measuring import MB, peak_memory
 from torch.nn.functional import linear
 
-from vrpo_theory import Budget, backward, sampling
+from vrpo_theory import Budget, Scheme, backward, sampling
 from vrpo_theory.checkpoints.wrapped import scored
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.models.llada.predictor import LOGITS
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -30,16 +28,14 @@ def scoring(setting: list[Any]) -> Work:
     """The score of one pair at n = 8."""
     made = Setting(*setting)
     cases, batch_tokens = made.cases(1), made.size.batch_tokens
-    return lambda: sampling.estimate_scores(
-        cases, IidCount(), Budget(8, 1), Coupling(), seed=0, batch_tokens=batch_tokens
-    )
+    return lambda: sampling.estimate_scores(cases, Scheme(budget=Budget(8, 1)), seed=0, batch_tokens=batch_tokens)
 
 
 def gradient(setting: list[Any], n: int, micro_batch: int) -> Work:
     """The gradient of one pair in all parameters of the policy, from n masks a response."""
     made = Setting(*setting)
     (case,) = made.cases(1)
-    draws = Coupling().draw(case.pair, IidCount(), Budget(n, 1), seed=0)
+    draws = Scheme(budget=Budget(n, 1)).draw(case.pair, seed=0)
     return lambda: backward(case, draws, PLAIN, batch_tokens=micro_batch * made.size.length)
 
 

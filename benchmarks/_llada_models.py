@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vrpo_theory import DESIGNS, Budget, Case, PreferencePair, Response
+from vrpo_theory import DESIGNS, Budget, Case, PreferencePair, Response, Scheme
 from vrpo_theory.checkpoints.placement import DTYPES
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig, LLaDAModelLM
 from vrpo_theory.types import Request
 
@@ -141,7 +140,7 @@ def pairs(size: Size, number: int, policy: LLaDA, reference: LLaDA) -> list[Case
 
 def requests(case: Case, masks: int) -> list[Request]:
     """One batch: the chosen response under masks of evenly spread counts, half of its tokens on average."""
-    draw = Coupling().draw(case.pair, DESIGNS["midpoints"](), Budget(masks, 1), seed=0)[0]
+    draw = Scheme(DESIGNS["midpoints"](), budget=Budget(masks, 1)).draw(case.pair, seed=0)[0]
     return [(draw.response, draw.masks.mask)]
 
 

@@ -24,8 +24,8 @@ import torch
 from measuring import Row, interleaved, ratio, run
 from numpy.typing import NDArray
 
-from vrpo_theory import elbo
-from vrpo_theory.couplings import Coupling, Draw
+from vrpo_theory import Scheme, elbo
+from vrpo_theory.couplings import Draw
 from vrpo_theory.designs.base import Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.designs.power_strata import PowerStrata
@@ -143,7 +143,7 @@ def overhead(length: int, budgets: Sequence[int], pairs: int, rounds: int) -> It
 
 def _overhead(pairs: Sequence[PreferencePair], models: Sequence[Any], n: int, rounds: int) -> Iterator[Row]:
     def draw(design: Design) -> list[Draw]:
-        return [d for pair in pairs for d in Coupling().draw(pair, design, Budget(n), seed=0)]
+        return [d for pair in pairs for d in Scheme(design, budget=Budget(n)).draw(pair, seed=0)]
 
     power, two_way = PowerStrata(), TwoWay()
     draws = draw(power)

@@ -15,7 +15,7 @@ import measuring
 import numpy as np
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, replicate
+from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, Scheme, replicate
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.planning import Candidate, Cost, Planner, predicted, run_pilot
 from vrpo_theory.planning.candidates import TRIED
@@ -43,7 +43,7 @@ def gain(cases: Sequence[Case], weighting: Weighting, repeats: int) -> float:
     spread = []
     for w in (weighting, PLAIN):
         design, budget = DESIGNS["power_strata"](), Budget(BUDGET)
-        runs = [replicate(c, design, budget, Coupling(), repeats, seed=7, weighting=w, batch_tokens=TOKENS)
+        runs = [replicate(c, Scheme(design, w, budget), repeats, seed=7, batch_tokens=TOKENS)
                 for c in cases]  # fmt: skip
         spread.append(sum(np.var([m.mean for m in run], ddof=1) for run in runs))
     return float(spread[0] / spread[1])

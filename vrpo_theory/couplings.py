@@ -8,19 +8,9 @@ and variance components of the margin are sums over groups.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
-from vrpo_theory.randomness import Address
-from vrpo_theory.types import ROLES, SIDES, Budget, Masks, MaskSampler, PreferencePair, Response, Role, Side
-
-S = TypeVar("S")
-
-
-def per_side(design: S | Mapping[Side, S], side: Side) -> S:
-    """The design of one response, where each may have its own: one fitted to it, say."""
-    return design[side] if isinstance(design, Mapping) else design
+from vrpo_theory.types import ROLES, SIDES, Masks, Response, Role, Side
 
 
 @dataclass(frozen=True)
@@ -98,36 +88,6 @@ class Coupling:
     def contrasts(self) -> tuple[Contrast, ...]:
         """Every set of draws: two when masks are shared, four when not."""
         return tuple(contrast for group in self.groups for contrast in group)
-
-    def draw(
-        self,
-        pair: PreferencePair,
-        design: MaskSampler | Mapping[Side, MaskSampler],
-        budget: Budget,
-        *,
-        seed: int,
-        repeat: int = 0,
-        group: int = 0,
-    ) -> tuple[Draw, ...]:
-        """Draw the masks of every contrast; the address names the role only where the roles' masks differ.
-
-        Raises
-        ------
-        ValueError
-            If responses that share timesteps have a design each.
-        """
-        if self.levels_shared and isinstance(design, Mapping):
-            raise ValueError("chosen and rejected share timesteps, so they need one design: got one for each")
-        level_key = b"".join(sorted((pair.chosen.key, pair.rejected.key))) if self.levels_shared else None
-
-        def masks(contrast: Contrast, response: Response) -> Masks:
-            role, own = None if self.shared else contrast.roles[0], per_side(design, contrast.side)
-            n_t, n_yt = budget.n_t, budget.n_yt
-            address = Address(seed, own.address, n_t, n_yt, response.key, repeat, group, role, level_key)
-            return own.draw(address.uniforms(), response.length, budget)
-
-        found = ((contrast, pair.side(contrast.side)) for contrast in self.contrasts)
-        return tuple(Draw(contrast, response, masks(contrast, response), group) for contrast, response in found)
 
 
 def _contrast(side: Side, part: tuple[float, float]) -> Contrast:

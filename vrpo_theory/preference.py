@@ -146,6 +146,7 @@ def backward(
     beta: float = BETA,
     batch_tokens: int = batching.BATCH_TOKENS,
     score: float | None = None,
+    addends: Sequence[NDArray[np.float64]] | None = None,
     estimator: str = "plug-in",
 ) -> float:
     """Accumulate the gradient of -log sigmoid(s_hat) in the policy parameters' ``.grad``; return s_hat.
@@ -158,9 +159,11 @@ def backward(
     case : Case
         ``case.policy`` is a torch model whose parameters require gradients.
     draws : sequence of Draw
-        From `vrpo_theory.couplings.Coupling.draw`; those of several groups together make the mean of their scores.
+        From `vrpo_theory.Scheme.draw`; those of several groups, `Scheme.draws`, make the mean of their scores.
     score : float, optional
         s_hat of these very draws, where the caller has it already; for the plug-in.
+    addends : per draw, (n, 2) float, optional
+        What `contributions` gives for these very draws, where the caller has it already.
     estimator : {"plug-in", "jackknife", "leave-one-out"}
         See `vrpo_theory.functionals.slopes`.
 
@@ -172,7 +175,7 @@ def backward(
     policy = trainable(case.policy)
     ids = _block_ids(draws, weighting)
     if score is None or estimator != "plug-in":
-        addends = contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0]
+        addends = addends or contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0]
         blocks = block_scores(draws, addends, weighting, beta)
         slopes = functionals.slopes(estimator, lambda x: -sigmoid(-x), blocks)
         score = beta * margin(draws, addends) / _groups(draws)

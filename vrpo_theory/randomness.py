@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PILOT, POOL, PRECISION = -1, -2, -3
+"""Repeats of draws that enter no estimate: the planner's pilot, pools, and what half precision does."""
+
 
 def content_key(*sequences: Sequence[int]) -> bytes:
     """Hash of integer sequences, each prefixed by its length so that no two inputs run together."""

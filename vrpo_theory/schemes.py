@@ -94,6 +94,11 @@ class Scheme:
         return self.weighting.separable and all(design.iid_timesteps for design in self.designs)
 
     @property
+    def blocks(self) -> int:
+        """Independent unbiased estimates whose mean is the score: timesteps where these are iid, else groups."""
+        return self.groups * (self.budget.n_t if self.iid else 1)
+
+    @property
     def passes(self) -> int:
         """Forward passes per response and model."""
         return self.budget.n * self.groups

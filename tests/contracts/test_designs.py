@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, WEIGHTINGS, Budget, Masks, Profile
+from vrpo_theory import DESIGNS, WEIGHTINGS, Budget, Masks, Profile, Scheme
 from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.exact import estimator_law, margin_mean, margin_variance
 from vrpo_theory.randomness import Address
@@ -181,7 +181,9 @@ def test_bias_is_as_declared_by_the_law(design):
     errors = []
     for length, n in itertools.product((1, 2, 3, 6, 9), (1, 3, 4, 8)):
         profile, truth = random_profile(length)
-        errors.append(abs(margin_mean({"chosen": profile}, design, design.split(n), OneSide()) - truth))
+        errors.append(
+            abs(margin_mean({"chosen": profile}, Scheme(design, budget=design.split(n), coupling=OneSide())) - truth)
+        )
     assert (max(errors) < 1e-9) == design.unbiased
     assert design.unbiased or max(errors) > 1e-3
 
@@ -217,13 +219,13 @@ def test_bias_is_as_declared_by_all_joint_draws(design, weighting, length, n):
         return np.where(mask, table[mask @ (1 << np.arange(length))], 0)
 
     budget = design.split(n)
-    found = estimator_law(terms_of, length, design, budget, weighting)
+    found = estimator_law(terms_of, length, Scheme(design, weighting, budget))
     assert math.isclose(found.prob.sum(), 1, rel_tol=1e-12)
     truth = table_elbo(table, length)
     if design.unbiased:
         assert math.isclose(found.mean, truth, rel_tol=1e-12, abs_tol=1e-12)
     else:
-        plain = estimator_law(terms_of, length, design, budget, PLAIN)
+        plain = estimator_law(terms_of, length, Scheme(design, budget=budget))
         assert math.isclose(found.mean, plain.mean, rel_tol=1e-12, abs_tol=1e-12)
 
 
@@ -278,12 +280,12 @@ def test_exact_variance_is_that_of_all_joint_draws(design, budget):
     mean = np.array([[sums[counts == c].mean(), 0.0] for c in range(length + 1)])
     covariance = np.zeros((length + 1, 2, 2))
     covariance[:, 0, 0] = [sums[counts == c].var() for c in range(length + 1)]
-    exact = margin_variance({"chosen": Profile(mean, covariance)}, design, budget, OneSide())
+    exact = margin_variance({"chosen": Profile(mean, covariance)}, Scheme(design, budget=budget, coupling=OneSide()))
 
     def terms_of(mask):
         return np.where(mask, table[mask @ (1 << np.arange(length))], 0)
 
-    brute = estimator_law(terms_of, length, design, budget, PLAIN).variance
+    brute = estimator_law(terms_of, length, Scheme(design, budget=budget)).variance
     assert math.isclose(exact, brute, rel_tol=1e-11, abs_tol=1e-13)
 
 

@@ -234,7 +234,7 @@ def test_scores_are_recorded_and_designs_chosen(vrpo, pairs, tmp_path):
     one, two = (json.loads(r.stdout) for r in (first, second))
     assert one["pairs"] == two["pairs"]
     assert all(p["stderr"] > 0 for p in one["pairs"])
-    assert one["provenance"]["sampler"]["weighting"] == "two_way(rho=1.0, slope=True)"
+    assert one["provenance"]["scheme"]["weighting"] == "two_way(rho=1.0, slope=True)"
 
 
 @pytest.mark.parametrize(

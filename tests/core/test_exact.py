@@ -7,14 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, Profile, Response, profiles, tabulate, true_margin
+from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, Profile, Response, Scheme, profiles, tabulate, true_margin
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import contrast_moments, estimator_law, margin_moments, margin_variance, profile
 from vrpo_theory.exact.enumeration import MaskTable, all_masks, enumerate_masks
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES, Case, PreferencePair
-from vrpo_theory.weightings.plain import PLAIN
 
 COUNT = DESIGNS["iid_count"]()
 TOYS = [("tabular", 5), ("markov", 5), ("llada", 4)]
@@ -78,26 +77,28 @@ def test_lemma5_against_all_joint_draws(name, budget):
     for side in SIDES:
         response = answers.pair.side(side)
         policy, reference = (partial(t.look_up, response) for t in (answers.policy, answers.reference))
-        shared = estimator_law(lambda m, a=policy, b=reference: a(m) - b(m), 3, COUNT, budget, PLAIN).variance
-        alone = [estimator_law(terms, 3, COUNT, budget, PLAIN).variance for terms in (policy, reference)]
+        shared = estimator_law(lambda m, a=policy, b=reference: a(m) - b(m), 3, Scheme(budget=budget)).variance
+        alone = [estimator_law(terms, 3, Scheme(budget=budget)).variance for terms in (policy, reference)]
         brute[True] += shared
         brute[False] += sum(alone)
-        moments = contrast_moments(known[side], Contrast(side, (1.0, -1.0)), COUNT)
+        moments = contrast_moments(known[side], Contrast(side, (1.0, -1.0)))
         assert math.isclose(lemma5.variance(moments, budget), shared, rel_tol=1e-12)
         for c, variance in zip(((1.0, 0.0), (0.0, 1.0)), alone, strict=True):
-            moments = contrast_moments(known[side], Contrast(side, c), COUNT)
+            moments = contrast_moments(known[side], Contrast(side, c))
             assert math.isclose(lemma5.variance(moments, budget), variance, rel_tol=1e-12)
     for coupling in (Coupling(True), Coupling(False)):
         expected = brute[coupling.shared]
-        assert math.isclose(lemma5.variance(margin_moments(known, COUNT, coupling), budget), expected, rel_tol=1e-12)
-        assert math.isclose(margin_variance(known, COUNT, budget, coupling), expected, rel_tol=1e-12)
+        assert math.isclose(
+            lemma5.variance(margin_moments(known, Scheme(coupling=coupling)), budget), expected, rel_tol=1e-12
+        )
+        assert math.isclose(margin_variance(known, Scheme(budget=budget, coupling=coupling)), expected, rel_tol=1e-12)
 
 
 def test_moments_have_the_margin_as_mean():
     (answers,) = tabulate([MODELS["tabular"].case(0, 6)])
     for coupling in (Coupling(True), Coupling(False)):
         assert math.isclose(
-            margin_moments(profiles(answers), COUNT, coupling).mean, true_margin(answers), rel_tol=1e-12
+            margin_moments(profiles(answers), Scheme(coupling=coupling)).mean, true_margin(answers), rel_tol=1e-12
         )
 
 
@@ -109,7 +110,7 @@ def test_time_form_on_independent_tokens_follows_its_closed_form(eps):
     table = answers.policy[case.pair.chosen]
     a = -table.log_prob[-1]
     known = profiles(answers)["chosen"]
-    moments = contrast_moments(known, Contrast("chosen", (1.0, 0.0)), DESIGNS["iid_time"](eps))
+    moments = contrast_moments(known, Contrast("chosen", (1.0, 0.0)), Scheme(DESIGNS["iid_time"](eps)))
     assert math.isclose(moments.mean, -a.sum(), rel_tol=1e-10)
     assert moments.v_time < 1e-15
     assert math.isclose(moments.v_mask, (a @ a) * (math.log(1 / eps) / (1 - eps) - 1), rel_tol=1e-10)
@@ -118,7 +119,10 @@ def test_time_form_on_independent_tokens_follows_its_closed_form(eps):
 def test_time_form_diverges_by_ln_10_a_decade_and_count_form_does_not():
     (answers,) = tabulate([MODELS["markov"].case(0, 8)])
     known, coupling = profiles(answers), Coupling()
-    variance = [margin_variance(known, DESIGNS["iid_time"](10.0**-k), Budget(1, 1), coupling) for k in range(3, 13)]
+    variance = [
+        margin_variance(known, Scheme(DESIGNS["iid_time"](10.0**-k), budget=Budget(1, 1), coupling=coupling))
+        for k in range(3, 13)
+    ]
     alone = 0.0
     for side in SIDES:
         response = answers.pair.side(side)
@@ -126,15 +130,15 @@ def test_time_form_diverges_by_ln_10_a_decade_and_count_form_does_not():
         d = answers.policy[response].sums[singles] - answers.reference[response].sums[singles]
         alone += float(d @ d)
     assert np.diff(variance)[-1] == pytest.approx(math.log(10) * alone, rel=1e-6)
-    assert margin_variance(known, COUNT, Budget(1, 1), coupling) < variance[0]
+    assert margin_variance(known, Scheme(budget=Budget(1, 1), coupling=coupling)) < variance[0]
     with pytest.raises(ValueError, match="infinite"):
-        margin_variance(known, DESIGNS["iid_time"](0.0), Budget(1, 1), coupling)
+        margin_variance(known, Scheme(DESIGNS["iid_time"](0.0), budget=Budget(1, 1), coupling=coupling))
 
 
 def test_a_floor_biases_a_general_model():
     case = MODELS["tabular"].case(0, 5)
     (answers,) = tabulate([case])
-    means = [margin_moments(profiles(answers), DESIGNS["iid_time"](eps), Coupling()).mean for eps in (0.3, 1e-4, 1e-8)]
+    means = [margin_moments(profiles(answers), Scheme(DESIGNS["iid_time"](eps))).mean for eps in (0.3, 1e-4, 1e-8)]
     errors = np.abs(np.array(means) - true_margin(answers))
     assert errors[0] > 1e-2
     assert errors[2] < errors[1] < errors[0]
@@ -176,8 +180,8 @@ def test_sharing_can_hurt():
     mask = all_masks(2)
     tables = [MaskTable(response, mask * -np.array(a)) for a in ((1.0, 3.0), (3.0, 1.0))]
     known = profile(*tables)
-    alone = [contrast_moments(known, Contrast("chosen", c), COUNT) for c in ((1.0, 0.0), (0.0, 1.0))]
-    both = contrast_moments(known, Contrast("chosen", (1.0, -1.0)), COUNT)
+    alone = [contrast_moments(known, Contrast("chosen", c)) for c in ((1.0, 0.0), (0.0, 1.0))]
+    both = contrast_moments(known, Contrast("chosen", (1.0, -1.0)))
     one = Budget(1, 1)
     assert sum(lemma5.variance(m, one) for m in alone) == pytest.approx(4.0, rel=1e-12)
     assert lemma5.variance(both, one) == pytest.approx(8.0, rel=1e-12)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, PreferencePair, Response, batching, rounding
+from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, PreferencePair, Response, Scheme, batching, rounding
 from vrpo_theory.couplings import Draw
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import (
@@ -136,7 +136,10 @@ BUDGETS = [Budget(1, 1), Budget(2, 1), Budget(1, 2)]
 def test_plug_in_against_every_joint_draw(name, budget, shared):
     case = CASES[name]()
     answer, gram = prepared(case)
-    agrees(loss_gradient_moments(answer, gram, budget, Coupling(shared), BETA), plug_in(case, answer, budget, shared))
+    agrees(
+        loss_gradient_moments(answer, gram, Scheme(budget=budget, coupling=Coupling(shared)), BETA),
+        plug_in(case, answer, budget, shared),
+    )
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -144,7 +147,10 @@ def test_plug_in_against_every_joint_draw(name, budget, shared):
 def test_plug_in_where_several_timesteps_have_several_masks(budget, shared):
     case = CASES["tabular 2"]()
     answer, gram = prepared(case)
-    agrees(loss_gradient_moments(answer, gram, budget, Coupling(shared), BETA), plug_in(case, answer, budget, shared))
+    agrees(
+        loss_gradient_moments(answer, gram, Scheme(budget=budget, coupling=Coupling(shared)), BETA),
+        plug_in(case, answer, budget, shared),
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def test_plug_in_where_several_timesteps_have_several_masks(budget, shared):
 def test_leave_one_out_against_every_joint_draw(name, n, shared):
     case = CASES[name]()
     answer, gram = prepared(case)
-    found = leave_one_out_moments(answer, gram, Budget(n, 1), Coupling(shared), BETA)
+    found = leave_one_out_moments(answer, gram, Scheme(budget=Budget(n, 1), coupling=Coupling(shared)), BETA)
     agrees(found, leave_one_out(case, answer, n, shared))
 
 
@@ -175,7 +181,7 @@ def test_plug_in_is_autograd_of_the_loss():
         prob.append(p * r)
         rows.append(found.flatten().numpy())
     prob, rows = np.array(prob), np.array(rows)
-    found = loss_gradient_moments(answer, gram, Budget(1, 1), Coupling(), BETA)
+    found = loss_gradient_moments(answer, gram, Scheme(budget=Budget(1, 1)), BETA)
     assert found.mean_norm == pytest.approx(np.linalg.norm(prob @ rows), rel=1e-10)
     assert found.variance == pytest.approx(prob @ ((rows - prob @ rows) ** 2).sum(1), rel=1e-9)
 
@@ -279,9 +285,9 @@ def test_gram_holds_inner_products_of_both_selections_and_leaves_the_model_alone
 def test_theorem_4_bounds_the_exact_moments(shared):
     for case, budget in itertools.product((MODELS["tabular"].case(0, 4), MODELS["markov"].case(0, 4)), BUDGETS):
         answer, gram = prepared(case)
-        found = loss_gradient_moments(answer, gram, budget, Coupling(shared), BETA)
+        found = loss_gradient_moments(answer, gram, Scheme(budget=budget, coupling=Coupling(shared)), BETA)
         score = score_gradient_moments(gram, BETA)
-        variance = BETA**2 * margin_variance(profiles(answer), COUNT, budget, Coupling(shared))
+        variance = BETA**2 * margin_variance(profiles(answer), Scheme(budget=budget, coupling=Coupling(shared)))
         longest = gram.lengths / gram.counts * np.sqrt(np.diag(gram.gram))
         bound = BETA * sum(longest[gram.rows(side)].max() for side in ("chosen", "rejected"))
         of_gradient = score.variance(budget)
@@ -294,9 +300,12 @@ def test_policy_equal_to_reference_has_half_the_gradient_of_the_score(budget):
     """s_hat = 0 in every draw, so Z = -grad s_hat / 2, left out or not."""
     case = MODELS["tabular"].case(0, 4)
     answer, gram = prepared(Case(case.policy, case.policy, case.pair))
-    score, found = score_gradient_moments(gram, BETA), [loss_gradient_moments(answer, gram, budget, Coupling(), BETA)]
+    score, found = (
+        score_gradient_moments(gram, BETA),
+        [loss_gradient_moments(answer, gram, Scheme(budget=budget), BETA)],
+    )
     if budget == Budget(3, 1):
-        found.append(leave_one_out_moments(answer, gram, budget, Coupling(), BETA))
+        found.append(leave_one_out_moments(answer, gram, Scheme(budget=budget), BETA))
     for moments in found:
         assert moments.variance == pytest.approx(score.variance(budget) / 4, rel=1e-10)
         assert moments.mean_norm == pytest.approx(score.mean_norm / 2, rel=1e-10)
@@ -308,7 +317,10 @@ def test_lattice_errs_by_no_more_than_it_says(monkeypatch):
     (answer,) = tabulate([MODELS["tabular"].case(0, 4)])
     monkeypatch.setattr(_lattice, "STEP", 2.0**-4)
     for budget in (Budget(1, 1), Budget(1, 2)):
-        law, lattice = score_law(answer, budget, Coupling(), BETA), _lattice.Lattice(answer, budget, Coupling(), BETA)
+        law, lattice = (
+            score_law(answer, Scheme(budget=budget), BETA),
+            _lattice.Lattice(answer, Scheme(budget=budget), BETA),
+        )
         assert law.jitter == 0
         found = lattice.mean(sigmoid(-lattice.score) ** 2, lattice.rest())[0]
         bound = 2 * budget.n * 3 / 128 * _lattice.STEP**4 * 0.28
@@ -322,9 +334,9 @@ def test_refining_the_lattice_moves_nothing(monkeypatch):
     def moments(step):
         monkeypatch.setattr(_lattice, "STEP", step)
         found = [
-            loss_gradient_moments(answer, gram, Budget(4, 1), Coupling(False), BETA),
-            loss_gradient_moments(answer, gram, Budget(2, 2), Coupling(), BETA),
-            leave_one_out_moments(answer, gram, Budget(4, 1), Coupling(), BETA),
+            loss_gradient_moments(answer, gram, Scheme(budget=Budget(4, 1), coupling=Coupling(False)), BETA),
+            loss_gradient_moments(answer, gram, Scheme(budget=Budget(2, 2)), BETA),
+            leave_one_out_moments(answer, gram, Scheme(budget=Budget(4, 1)), BETA),
         ]
         return np.array([(m.mean_norm, m.bias_norm, m.variance) for m in found])
 
@@ -344,9 +356,11 @@ def test_replications_agree(budget, shared, parameters):
     """400 replications; 6.2 jackknife standard errors, 2e-9 each if those were normal."""
     case, coupling = MODELS["llada"].case(0, 4), Coupling(shared)
     answer, gram = prepared(case, parameters)
-    exact = loss_gradient_moments(answer, gram, budget, coupling, 0.2).variance
-    scores = [0.2 * m.mean for m in replicate(answer, COUNT, budget, coupling, 400, seed=1)]
-    found = gradient_variance(case, COUNT, budget, coupling, 400, seed=1, parameters=parameters, scores=scores)
+    exact = loss_gradient_moments(answer, gram, Scheme(budget=budget, coupling=coupling), 0.2).variance
+    scores = [0.2 * m.mean for m in replicate(answer, Scheme(budget=budget, coupling=coupling), 400, seed=1)]
+    found = gradient_variance(
+        case, Scheme(budget=budget, coupling=coupling), 400, seed=1, parameters=parameters, scores=scores
+    )
     assert abs(found.value - exact) < 6.2 * found.stderr < 0.5 * exact
 
 
@@ -355,7 +369,7 @@ def test_what_is_refused():
     answer, gram = prepared(case)
     for budget in (Budget(1, 1), Budget(4, 2)):
         with pytest.raises(ValueError, match="n_t >= 2 and n_yt = 1"):
-            leave_one_out_moments(answer, gram, budget, Coupling(), BETA)
+            leave_one_out_moments(answer, gram, Scheme(budget=budget), BETA)
     (_, other) = prepared(MODELS["tabular"].case(1, 2))
     for moments in (loss_gradient_moments, leave_one_out_moments):
         with pytest.raises(ValueError, match="use one pair"):

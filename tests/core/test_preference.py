@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, backward, batching, loss, rounding
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, Scheme, backward, batching, loss, rounding
 from vrpo_theory.preference import contributions, margin
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -43,7 +43,7 @@ def plug_in(case, draws, beta):
 @pytest.mark.parametrize("shared", [True, False])
 def test_two_passes_equal_autograd_of_the_plug_in_loss(name, length, form, shared):
     case = MODELS[name].case(0, length)
-    draws = Coupling(shared).draw(case.pair, DESIGN[form], Budget(3, 2), seed=1)
+    draws = Scheme(DESIGN[form], budget=Budget(3, 2), coupling=Coupling(shared)).draw(case.pair, seed=1)
     clear(case)
     score = backward(case, draws, PLAIN, beta=0.3, batch_tokens=24)
     ours = grads(case.policy)
@@ -61,7 +61,7 @@ def test_two_passes_equal_autograd_of_the_plug_in_loss(name, length, form, share
 
 def test_gradient_matches_finite_differences():
     case = MODELS["markov"].case(1, 4)
-    draws = Coupling().draw(case.pair, DESIGN["count"], Budget(2, 2), seed=0)
+    draws = Scheme(budget=Budget(2, 2)).draw(case.pair, seed=0)
 
     def value():
         return float(loss(0.2 * margin(draws, contributions([case], [draws], PLAIN)[0])))
@@ -82,7 +82,7 @@ def test_gradient_matches_finite_differences():
 
 def test_gradients_accumulate_and_a_known_score_saves_a_pass():
     case = MODELS["tabular"].case(0, 4)
-    draws = Coupling().draw(case.pair, DESIGN["count"], Budget(4, 1), seed=0)
+    draws = Scheme(budget=Budget(4, 1)).draw(case.pair, seed=0)
     clear(case)
     score = backward(case, draws, PLAIN)
     (once,) = grads(case.policy)
@@ -109,7 +109,7 @@ def block_plug_in(case, draws, blocks, beta):
 def test_gradients_that_leave_timesteps_out(estimator, shared):
     """Against autograd: of the jackknife's value, and of slopes held constant for leave-one-out."""
     case = MODELS["markov"].case(0, 5)
-    draws = Coupling(shared).draw(case.pair, DESIGN["count"], Budget(4, 2), seed=1)
+    draws = Scheme(budget=Budget(4, 2), coupling=Coupling(shared)).draw(case.pair, seed=1)
     clear(case)
     score = backward(case, draws, PLAIN, beta=0.3, batch_tokens=24, estimator=estimator)
     ours = grads(case.policy)
@@ -129,7 +129,7 @@ def test_gradients_that_leave_timesteps_out(estimator, shared):
 def test_groups_make_blocks_of_any_design_and_weights():
     """Two groups of coupled masks: the gradient of the mean of their scores, and of its jackknife."""
     case, design, weighting = MODELS["markov"].case(0, 6), DESIGNS["balanced"](), WEIGHTINGS["two_way"]()
-    groups = [Coupling().draw(case.pair, design, Budget(4), seed=1, group=g) for g in range(2)]
+    groups = [Scheme(design, budget=Budget(4)).draw(case.pair, seed=1, group=g) for g in range(2)]
     together = [draw for group in groups for draw in group]
     alone = []
     for group in groups:
@@ -154,7 +154,7 @@ def test_loss_is_stable_and_ln_2_at_zero():
 
 def test_the_reference_gets_no_gradient():
     case = MODELS["tabular"].case(0, 4)
-    backward(case, Coupling(False).draw(case.pair, DESIGN["count"], Budget(2, 1), seed=0), PLAIN)
+    backward(case, Scheme(budget=Budget(2, 1), coupling=Coupling(False)).draw(case.pair, seed=0), PLAIN)
     assert case.reference.logits.grad is None
 
 
@@ -162,7 +162,7 @@ def test_models_are_told_apart_in_one_stream():
     """Cases of several models in one call give what each gives alone."""
     cases = [MODELS["markov"].case(s, 5) for s in range(3)]
     cases.append(Case(cases[0].policy, cases[1].reference, cases[2].pair))
-    draws = [Coupling().draw(c.pair, DESIGN["count"], Budget(2, 2), seed=0) for c in cases]
+    draws = [Scheme(budget=Budget(2, 2)).draw(c.pair, seed=0) for c in cases]
     together = contributions(cases, draws, PLAIN, batch_tokens=17)
     for case, draw, addends in zip(cases, draws, together, strict=True):
         alone = contributions([case], [draw], PLAIN)[0]

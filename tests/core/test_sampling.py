@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, estimate_scores, replicate
+from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Case, Coupling, Scheme, estimate_scores, replicate
 from vrpo_theory.exact import margin_moments, margin_variance, profiles, tabulate, true_margin
 from vrpo_theory.sampling import gradient_variance, nested_moments
 
@@ -15,7 +15,9 @@ CASE = MODELS["tabular"].case(0, 6)
 
 
 def margins(budget, shared, repeats, seed=0):
-    return np.array([m.mean for m in replicate(ANSWERS, COUNT, budget, Coupling(shared), repeats, seed=seed)])
+    return np.array(
+        [m.mean for m in replicate(ANSWERS, Scheme(budget=budget, coupling=Coupling(shared)), repeats, seed=seed)]
+    )
 
 
 @pytest.mark.statistical(rate=2e-9, detects="a mean off by 0.06 standard deviations of one timestep")
@@ -23,7 +25,7 @@ def margins(budget, shared, repeats, seed=0):
 def test_mean_is_the_exact_margin(shared):
     """Bernstein's inequality with the exact variance and range of one timestep's term, at 1e-9 each."""
     repeats, budget = 2000, Budget(8, 1)
-    moments = margin_moments(profiles(ANSWERS), COUNT, Coupling(shared))
+    moments = margin_moments(profiles(ANSWERS), Scheme(coupling=Coupling(shared)))
     variance = moments.v_time + moments.v_mask
     width = sum(
         np.ptp([6 / max(c, 1) * s for c, s in zip(t.counts, t.sums, strict=True)])
@@ -44,12 +46,14 @@ def test_standard_error_is_the_deviation_of_replications(shared):
     cases = [ANSWERS] * repeats
     stderr = np.array(
         [
-            estimate_scores(cases[:1], COUNT, budget, Coupling(shared), seed=s, beta=1.0)[0].margin.stderr
+            estimate_scores(cases[:1], Scheme(budget=budget, coupling=Coupling(shared)), seed=s, beta=1.0)[
+                0
+            ].margin.stderr
             for s in range(repeats)
         ]
     )
     spread = margins(budget, shared, repeats, seed=12345).std(ddof=1)
-    exact = math.sqrt(margin_variance(profiles(ANSWERS), COUNT, budget, Coupling(shared)))
+    exact = math.sqrt(margin_variance(profiles(ANSWERS), Scheme(budget=budget, coupling=Coupling(shared))))
     assert abs(math.sqrt((stderr**2).mean()) / spread - 1) < 0.1
     assert abs(spread / exact - 1) < 0.1
 
@@ -59,7 +63,7 @@ def test_intervals_cover():
     """5,000 nominal 95% intervals at n = 128; 2.2 points are 7 binomial standard deviations."""
     truth, hits = true_margin(ANSWERS), 0
     for seed in range(5_000):
-        margin = estimate_scores([ANSWERS], COUNT, Budget(128, 1), Coupling(), seed=seed)[0].margin
+        margin = estimate_scores([ANSWERS], Scheme(budget=Budget(128, 1)), seed=seed)[0].margin
         hits += abs(margin.value - truth) <= 1.959964 * margin.stderr
     assert 0.928 <= hits / 5_000 <= 0.972
 
@@ -87,7 +91,7 @@ def test_nested_components_are_unbiased_over_all_joint_draws():
     ids=str,
 )
 def test_what_cannot_be_told_is_null(budget, known):
-    estimate = estimate_scores([ANSWERS], COUNT, budget, Coupling(), seed=0)[0]
+    estimate = estimate_scores([ANSWERS], Scheme(budget=budget), seed=0)[0]
     found = (estimate.moments.v_time, estimate.moments.v_mask, estimate.margin.stderr)
     assert tuple(x is not None for x in found) == known
     if all(known):
@@ -99,7 +103,7 @@ def test_what_cannot_be_told_is_null(budget, known):
 @pytest.mark.parametrize("shared", [True, False])
 def test_elbos_have_errors_of_their_own(shared):
     """At n_t = 4000 the mean is normal enough: 6.1 standard errors, four ELBOs each."""
-    estimate = estimate_scores([ANSWERS], COUNT, Budget(4000, 1), Coupling(shared), seed=3)[0]
+    estimate = estimate_scores([ANSWERS], Scheme(budget=Budget(4000, 1), coupling=Coupling(shared)), seed=3)[0]
     assert len(estimate.elbo) == 4
     for (role, side), found in estimate.elbo.items():
         table = ANSWERS.model(role)[ANSWERS.pair.side(side)]
@@ -115,7 +119,7 @@ def test_elbos_have_errors_of_their_own(shared):
 def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weighting, blocks):
     options = {"seed": 0, "weighting": WEIGHTINGS[weighting]()}
     one, many = (
-        estimate_scores([ANSWERS], DESIGNS[design](), Budget(4), Coupling(), groups=g, **options)[0] for g in (1, 5)
+        estimate_scores([ANSWERS], Scheme(DESIGNS[design](), budget=Budget(4), groups=g), **options)[0] for g in (1, 5)
     )
     assert len(one.blocks) == blocks
     assert len(many.blocks) == 5 * blocks
@@ -133,27 +137,18 @@ def test_errors_of_groups_are_the_deviation_of_replications(weighting):
     """Mean square of 1,500 errors from 6 groups against the spread of their estimates: 15% is over six deviations."""
     options = {"weighting": WEIGHTINGS[weighting](), "beta": 1.0, "groups": 6}
     found = [
-        estimate_scores([ANSWERS], DESIGNS["power_strata"](), Budget(3), Coupling(), seed=s, **options)[0].margin
+        estimate_scores([ANSWERS], Scheme(DESIGNS["power_strata"](), budget=Budget(3)), seed=s, **options)[0].margin
         for s in range(1500)
     ]
     spread = np.std([f.value for f in found], ddof=1)
     assert abs(math.sqrt(np.mean([f.stderr**2 for f in found])) / spread - 1) < 0.15
 
 
-def test_biased_weights_are_refused():
-    for call in (lambda **o: estimate_scores([ANSWERS], **o), lambda **o: replicate(ANSWERS, repeats=2, **o)):
-        with pytest.raises(ValueError, match="cross_fitted weights are biased on balanced"):
-            call(
-                design=DESIGNS["balanced"](), budget=Budget(3), coupling=Coupling(), seed=0,
-                weighting=WEIGHTINGS["cross_fitted"](),
-            )  # fmt: skip
-
-
 def test_loss_by_the_jackknife():
-    found = estimate_scores([ANSWERS], COUNT, Budget(8), Coupling(), seed=0, beta=1.0)[0]
+    found = estimate_scores([ANSWERS], Scheme(budget=Budget(8)), seed=0, beta=1.0)[0]
     assert found.loss_by("plug-in") == pytest.approx(found.loss.value, rel=1e-12)
     assert found.loss_by("jackknife") < found.loss.value
-    single = estimate_scores([ANSWERS], DESIGNS["strata"](), Budget(8), Coupling(), seed=0)[0]
+    single = estimate_scores([ANSWERS], Scheme(DESIGNS["strata"](), budget=Budget(8)), seed=0)[0]
     with pytest.raises(ValueError, match="two independent blocks"):
         single.loss_by("jackknife")
 
@@ -162,13 +157,13 @@ def test_loss_by_the_jackknife():
 def test_shared_timesteps_make_one_group_of_both_responses(shared):
     """Levels of chosen and rejected agree, and the error counts their covariance: unbiased over all joint draws."""
     coupling, budget = Coupling(shared, levels_shared=True), Budget(6, 2)
-    draws = coupling.draw(CASE.pair, COUNT, budget, seed=3)
+    draws = Scheme(budget=budget, coupling=coupling).draw(CASE.pair, seed=3)
     half = len(draws) // 2
     for k in range(half):
         first, second = draws[2 * k], draws[2 * k + 1]
         assert (first.masks.level == second.masks.level).all()
         assert (first.masks.mask != second.masks.mask).any()
-    apart = Coupling(shared).draw(CASE.pair, COUNT, budget, seed=3)
+    apart = Scheme(budget=budget, coupling=Coupling(shared)).draw(CASE.pair, seed=3)
     assert (apart[0].masks.level != apart[-1].masks.level).any()
 
 
@@ -177,8 +172,10 @@ def test_shared_timesteps_make_one_group_of_both_responses(shared):
 @pytest.mark.parametrize("shared", [True, False])
 def test_exact_variance_of_shared_timesteps(design, shared):
     coupling, budget = Coupling(shared, levels_shared=True), Budget(2, 1)
-    values = np.array([m.mean for m in replicate(ANSWERS, DESIGNS[design](), budget, coupling, 6000, seed=4)])
-    exact = margin_variance(profiles(ANSWERS), DESIGNS[design](), budget, coupling)
+    values = np.array(
+        [m.mean for m in replicate(ANSWERS, Scheme(DESIGNS[design](), budget=budget, coupling=coupling), 6000, seed=4)]
+    )
+    exact = margin_variance(profiles(ANSWERS), Scheme(DESIGNS[design](), budget=budget, coupling=coupling))
     error = math.sqrt(((values - values.mean()) ** 2).var() / 6000)
     assert abs(values.var(ddof=1) - exact) < 6.2 * error < 0.2 * exact
 
@@ -186,7 +183,7 @@ def test_exact_variance_of_shared_timesteps(design, shared):
 def test_nested_components_with_shared_timesteps():
     """Two contrasts on the same two levels, every draw listed: V_t has their covariance, V_yt adds."""
     (answers,) = tabulate([MODELS["tabular"].case(2, 2)])
-    moments = margin_moments(profiles(answers), COUNT, Coupling(levels_shared=True))
+    moments = margin_moments(profiles(answers), Scheme(coupling=Coupling(levels_shared=True)))
     gain = []
     for side, sign in (("chosen", 1), ("rejected", -1)):
         response = answers.pair.side(side)
@@ -198,14 +195,16 @@ def test_nested_components_with_shared_timesteps():
 def test_swapping_the_pair_negates_the_score_exactly():
     swapped = Case(CASE.policy, CASE.reference, CASE.pair.swapped())
     for shared in (True, False):
-        one, other = estimate_scores([CASE, swapped], COUNT, Budget(3, 2), Coupling(shared), seed=5)
+        one, other = estimate_scores([CASE, swapped], Scheme(budget=Budget(3, 2), coupling=Coupling(shared)), seed=5)
         assert one.score.value == -other.score.value
         assert one.margin.stderr == other.margin.stderr
 
 
 def test_policy_equal_to_reference_scores_zero_when_shared():
     same = Case(CASE.policy, CASE.policy, CASE.pair)
-    shared, apart = (estimate_scores([same], COUNT, Budget(2, 2), Coupling(s), seed=0)[0] for s in (True, False))
+    shared, apart = (
+        estimate_scores([same], Scheme(budget=Budget(2, 2), coupling=Coupling(s)), seed=0)[0] for s in (True, False)
+    )
     assert shared.score.value == 0.0
     assert abs(shared.loss.value - math.log(2)) < 1e-12
     assert apart.score.value != 0.0
@@ -215,7 +214,7 @@ def test_order_batch_size_and_company_do_not_matter():
     cases = [Case(CASE.policy, CASE.reference, MODELS["tabular"].case(s, 6).pair) for s in range(4)]
 
     def scores(cases, **options):
-        found = estimate_scores(cases, COUNT, Budget(3, 2), Coupling(False), seed=1, **options)
+        found = estimate_scores(cases, Scheme(budget=Budget(3, 2), coupling=Coupling(False)), seed=1, **options)
         return {c.pair.id: e.score.value for c, e in zip(cases, found, strict=True)}
 
     expected = scores(cases)
@@ -225,7 +224,11 @@ def test_order_batch_size_and_company_do_not_matter():
 
 def test_seed_repeat_design_budget_and_role_move_the_draws():
     def masks(seed=0, repeat=0, budget=Budget(2, 2), shared=True, side=0):  # noqa: B008
-        return Coupling(shared).draw(CASE.pair, COUNT, budget, seed=seed, repeat=repeat)[side].masks.mask.tobytes()
+        return (
+            Scheme(budget=budget, coupling=Coupling(shared))
+            .draw(CASE.pair, seed=seed, repeat=repeat)[side]
+            .masks.mask.tobytes()
+        )
 
     found = [masks(), masks(seed=1), masks(repeat=1), masks(budget=Budget(4, 1)), masks(shared=False)]
     found += [masks(shared=False, side=1), masks(side=1)]
@@ -245,7 +248,7 @@ def test_gradient_variance_against_the_finite_law():
     grads = torch.stack([g for _, g in law.values()]).numpy()
     mean = probs @ grads
     exact = float(probs @ ((grads - mean) ** 2).sum(1))
-    found = gradient_variance(case, COUNT, budget, Coupling(), 1500, seed=0)
+    found = gradient_variance(case, Scheme(budget=budget), 1500, seed=0)
     assert abs(found.value - exact) < 6.5 * found.stderr
     assert 6.5 * found.stderr < 0.5 * exact
 

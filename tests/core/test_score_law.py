@@ -6,10 +6,20 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, margin_variance, profiles, replicate, tabulate, true_margin
+from vrpo_theory import (
+    DESIGNS,
+    MODELS,
+    Budget,
+    Coupling,
+    Scheme,
+    margin_variance,
+    profiles,
+    replicate,
+    tabulate,
+    true_margin,
+)
 from vrpo_theory.exact import estimator_law, loss_moments, margin_mean, score_law
 from vrpo_theory.numerics import log_sigmoid
-from vrpo_theory.weightings.plain import PLAIN
 
 COUNT = DESIGNS["iid_count"]()
 BETA = 0.7
@@ -36,7 +46,7 @@ def brute(answers, budget, shared):
 )
 def test_small_laws_equal_brute_force(budget, shared):
     (answers,) = tabulate([MODELS["tabular"].case(1, 2)])
-    law = score_law(answers, budget, Coupling(shared), BETA)
+    law = score_law(answers, Scheme(budget=budget, coupling=Coupling(shared)), BETA)
     prob, value = brute(answers, budget, shared)
     assert law.jitter == 0
     for z in (0.3, 1.7):
@@ -67,9 +77,9 @@ def test_laws_of_other_designs_equal_brute_force(name, budget):
             rows = mask @ (1 << np.arange(3))
             return policy.log_prob[rows] - reference.log_prob[rows]
 
-        law = estimator_law(terms, 3, design, budget, PLAIN)
+        law = estimator_law(terms, 3, Scheme(design, budget=budget))
         prob, value = compressed(np.outer(prob, law.prob), np.add.outer(value, BETA * sign * law.value))
-    found = score_law(answers, budget, Coupling(), BETA, design)
+    found = score_law(answers, Scheme(design, budget=budget), BETA)
     for z in (0.3, 1.7):
         expected, ours = (np.sum(p * np.exp(1j * z * v)) for p, v in ((prob, value), (found.prob, found.value)))
         assert abs(expected - ours) < 1e-9 + z**2 * found.jitter
@@ -84,9 +94,9 @@ def compressed(prob, value):
 @pytest.mark.parametrize("budget", [Budget(4, 1), Budget(2, 2)], ids=str)
 def test_laws_of_the_time_form_have_its_moments(design, budget):
     (answers,) = tabulate([MODELS["markov"].case(1, 6)])
-    law, known = score_law(answers, budget, Coupling(), BETA, design), profiles(answers)
-    assert law.mean == pytest.approx(BETA * margin_mean(known, design, budget, Coupling()), rel=1e-9)
-    exact = BETA**2 * margin_variance(known, design, budget, Coupling())
+    law, known = score_law(answers, Scheme(design, budget=budget), BETA), profiles(answers)
+    assert law.mean == pytest.approx(BETA * margin_mean(known, Scheme(design, budget=budget)), rel=1e-9)
+    exact = BETA**2 * margin_variance(known, Scheme(design, budget=budget))
     assert exact * (1 - 1e-9) <= law.variance <= (exact + law.jitter) * (1 + 1e-9)
     assert law.jitter < 0.01 * exact
 
@@ -98,7 +108,7 @@ def test_laws_of_the_time_form_have_its_moments(design, budget):
 def test_what_does_not_convolve_is_refused(design, coupling):
     (answers,) = tabulate([MODELS["tabular"].case(1, 3)])
     with pytest.raises(ValueError, match=f"{design}: .* Monte Carlo"):
-        score_law(answers, Budget(2, 1), coupling, BETA, DESIGNS[design]())
+        score_law(answers, Scheme(DESIGNS[design](), budget=Budget(2, 1), coupling=coupling), BETA)
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -106,8 +116,8 @@ def test_what_does_not_convolve_is_refused(design, coupling):
 def test_lattice_keeps_the_mean_and_adds_no_more_variance_than_it_says(budget, shared):
     for name in ("tabular", "markov"):
         (answers,) = tabulate([MODELS[name].case(0, 8)])
-        law = score_law(answers, budget, Coupling(shared), BETA)
-        exact = BETA**2 * margin_variance(profiles(answers), COUNT, budget, Coupling(shared))
+        law = score_law(answers, Scheme(budget=budget, coupling=Coupling(shared)), BETA)
+        exact = BETA**2 * margin_variance(profiles(answers), Scheme(budget=budget, coupling=Coupling(shared)))
         assert 0 < law.jitter < 1e-3 * exact
         assert math.isclose(law.mean, BETA * true_margin(answers), abs_tol=1e-9)
         assert exact * (1 - 1e-9) <= law.variance <= (exact + law.jitter) * (1 + 1e-9)
@@ -116,9 +126,9 @@ def test_lattice_keeps_the_mean_and_adds_no_more_variance_than_it_says(budget, s
 def test_lattice_and_list_agree_within_the_stated_error(monkeypatch):
     (answers,) = tabulate([MODELS["tabular"].case(3, 5)])
     budget, score = Budget(1, 1), BETA * true_margin(answers)
-    listed = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
+    listed = loss_moments(score_law(answers, Scheme(budget=budget), BETA), score)
     monkeypatch.setattr("vrpo_theory.convolution.ATOMS", 0)
-    lattice = loss_moments(score_law(answers, budget, Coupling(), BETA), score)
+    lattice = loss_moments(score_law(answers, Scheme(budget=budget), BETA), score)
     assert listed.error == 0 < lattice.error
     assert abs(lattice.bias - listed.bias) <= lattice.error
     assert abs(lattice.mean_absolute_error - listed.mean_absolute_error) <= math.sqrt(8 * lattice.error)
@@ -129,8 +139,8 @@ def test_lattice_and_list_agree_within_the_stated_error(monkeypatch):
 def test_monte_carlo_agrees_beyond_what_can_be_listed():
     (answers,) = tabulate([MODELS["tabular"].case(0, 6)])
     score = BETA * true_margin(answers)
-    moments = loss_moments(score_law(answers, Budget(3, 2), Coupling(), BETA), score)
-    scores = BETA * np.array([m.mean for m in replicate(answers, COUNT, Budget(3, 2), Coupling(), 6000, seed=9)])
+    moments = loss_moments(score_law(answers, Scheme(budget=Budget(3, 2)), BETA), score)
+    scores = BETA * np.array([m.mean for m in replicate(answers, Scheme(budget=Budget(3, 2)), 6000, seed=9)])
     gain = log_sigmoid(score) - log_sigmoid(scores)
     assert abs(gain.mean() - moments.bias) < 6.2 * gain.std() / math.sqrt(6000) < 0.5 * moments.bias
     error = math.sqrt(((gain - gain.mean()) ** 2).var() / 6000)
@@ -140,6 +150,6 @@ def test_monte_carlo_agrees_beyond_what_can_be_listed():
 def test_no_noise_no_law():
     case = MODELS["tabular"].case(0, 4)
     (answers,) = tabulate([type(case)(case.policy, case.policy, case.pair)])
-    law = score_law(answers, Budget(4, 2), Coupling(), BETA)
+    law = score_law(answers, Scheme(budget=Budget(4, 2)), BETA)
     assert np.allclose(law.value[law.prob > 1e-9], 0)
     assert loss_moments(law, 0.0).variance < 1e-20

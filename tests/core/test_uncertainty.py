@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, estimate_scores, tabulate, true_margin
+from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, estimate_scores, tabulate, true_margin
 from vrpo_theory.numerics import jackknife, pooled_df
 from vrpo_theory.reproduce.exhibits.table3 import order
 from vrpo_theory.types import Estimate
@@ -72,7 +72,7 @@ def test_nominal_intervals_cover(design, budget, groups):
     """Student's t with the given degrees of freedom, 600 scores: six deviations of a coverage of 94% are 6%."""
     truth = true_margin(ANSWERS)
     found = [
-        estimate_scores([ANSWERS], DESIGNS[design](), Budget(budget), Coupling(), seed=s, groups=groups)[0].margin
+        estimate_scores([ANSWERS], Scheme(DESIGNS[design](), budget=Budget(budget), groups=groups), seed=s)[0].margin
         for s in range(600)
     ]
     inside = [abs(f.value - truth) <= t.ppf(0.975, f.df) * f.stderr for f in found]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate
+from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, Scheme, margin_variance, profiles, tabulate
 from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_law, true_margin
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, entrants
@@ -44,7 +44,7 @@ def test_exact_gains_are_ratios_of_exact_variances(cells, name):
         for side in ("chosen", "rejected"):
             design = entrant.make(known[side])
             pair = [
-                margin_variance(known, d, b, c, sides=(side,))
+                margin_variance(known, Scheme(d, budget=b, coupling=c), sides=(side,))
                 for d, b, c in (
                     (DESIGNS["iid_count"](), Budget(8), Coupling()),
                     (design, entrant.budget(design, 8), entrant.coupling),
@@ -60,17 +60,15 @@ def test_exact_gains_are_ratios_of_exact_variances(cells, name):
 def test_losses_and_biases_are_the_engines(cells):
     answers = tabulate(CASES)
     design, score = DESIGNS["power_strata"](), [0.2 * true_margin(a) for a in answers]
-    laws = [
-        loss_moments(score_law(a, Budget(8), Coupling(), 0.2, design), s) for a, s in zip(answers, score, strict=True)
-    ]
+    laws = [loss_moments(score_law(a, Scheme(design), 0.2), s) for a, s in zip(answers, score, strict=True)]
     assert select(cells, "bias_loss")["power strata"]["value"] == pytest.approx(np.mean([m.bias for m in laws]))
     assert select(cells, "var_loss")["power strata"]["value"] == pytest.approx(np.mean([m.variance for m in laws]))
-    jackknife = [loss_estimator(a, Budget(8), Coupling(), 0.2, "jackknife") for a in answers]
+    jackknife = [loss_estimator(a, Scheme(), 0.2, "jackknife") for a in answers]
     cell = select(cells, "bias_loss")[f"{BASE}, jackknife"]
     assert cell["value"] == pytest.approx(np.mean([m.bias for m in jackknife]))
     assert abs(cell["value"]) < 0.3 * select(cells, "bias_loss")[BASE]["value"]
     biased = DESIGNS["midpoints"]()
-    off = [abs(margin_mean(profiles(a), biased, Budget(8), Coupling()) - true_margin(a)) for a in answers]
+    off = [abs(margin_mean(profiles(a), Scheme(biased)) - true_margin(a)) for a in answers]
     assert select(cells, "bias_margin")["midpoints"]["value"] == pytest.approx(np.mean(off), rel=1e-9)
 
 
@@ -79,10 +77,10 @@ def test_an_oracle_knows_each_response(cells):
     entrant = entrants()["importance count, oracle"]
     for k, answer in enumerate(tabulate(CASES)):
         known = profiles(answer)
-        designs = {side: entrant.make(known[side]) for side in known}
-        assert designs["chosen"] != designs["rejected"]
-        law = score_law(answer, Budget(8), Coupling(), 0.2, designs)
-        parts = [margin_variance(known, d, Budget(8), Coupling(), sides=(s,)) for s, d in designs.items()]
+        scheme = entrant.scheme(8, known)
+        assert scheme.design_of("chosen") != scheme.design_of("rejected")
+        law = score_law(answer, scheme, 0.2)
+        parts = [margin_variance(known, Scheme(entrant.make(p)), sides=(side,)) for side, p in known.items()]
         assert law.variance == pytest.approx(0.04 * sum(parts), rel=1e-5)
         (estimate,) = Race(CASES[k : k + 1], Context()).losses(entrant, 8)[1]
         moments = loss_moments(law, 0.2 * true_margin(answer))
@@ -94,17 +92,10 @@ def test_a_law_that_its_lattice_does_not_resolve_is_sampled_instead():
     case = MODELS["toy_llada"].case(0, 8)
     race = Race([case], Context(own=Repeated(200)))
     entrant, (answer,) = entrants()["P-POTS, oracle"], race.answers
-    designs = {side: entrant.make(profile) for side, profile in profiles(answer).items()}
-    assert not score_law(answer, Budget(8), Coupling(), 0.2, designs).resolved
+    assert not score_law(answer, entrant.scheme(8, profiles(answer)), 0.2).resolved
     (bias,), (variance,) = race.losses(entrant, 8)
     assert bias.stderr is not None
     assert variance.value < 0.1  # no more than the score's
-
-
-def test_responses_that_share_timesteps_have_one_design():
-    design = DESIGNS["iid_count"]()
-    with pytest.raises(ValueError, match="they need one design"):
-        Coupling(levels_shared=True).draw(CASES[0].pair, {"chosen": design, "rejected": design}, Budget(2), seed=0)
 
 
 def test_gradients_are_sampled_for_a_few(cells):

@@ -6,7 +6,17 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate, true_margin
+from vrpo_theory import (
+    DESIGNS,
+    EXHIBITS,
+    MODELS,
+    Budget,
+    Scheme,
+    margin_variance,
+    profiles,
+    tabulate,
+    true_margin,
+)
 from vrpo_theory.reproduce import Context
 
 EXHIBIT = EXHIBITS["forms"]
@@ -27,7 +37,7 @@ def test_variances_are_the_exact_ones(cells):
     answers = tabulate([MODELS["markov"].case(seed, 8) for seed in range(2)])
     designs = {None: DESIGNS["iid_count"](), **{floor: DESIGNS["iid_time"](floor) for floor in FLOORS[:3]}}
     for floor, design in designs.items():
-        found = [0.04 * margin_variance(profiles(a), design, Budget(8, 1), Coupling(True)) for a in answers]
+        found = [0.04 * margin_variance(profiles(a), Scheme(design, budget=Budget(8, 1))) for a in answers]
         form = {"form": "count"} if floor is None else {"form": "time", "floor": floor}
         (cell,) = select(cells, "var_score", "markov", **form)
         assert cell["value"] == pytest.approx(sum(found) / 2, rel=1e-12)

@@ -6,10 +6,9 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, tabulate
+from vrpo_theory import EXHIBITS, MODELS, Budget, Scheme, tabulate
 from vrpo_theory.exact import estimator_law
 from vrpo_theory.reproduce import Context
-from vrpo_theory.weightings.plain import PLAIN
 
 EXHIBIT, BETA, LENGTH = EXHIBITS["likelihood"], 0.2, 4
 KEYS = list(itertools.product(("policy", "reference"), ("chosen", "rejected")))
@@ -95,7 +94,7 @@ def contrast_law(answer, side, coefficients, budget):
     def terms(mask):
         return sum(c * m.look_up(response, mask) for c, m in zip(coefficients, models, strict=True))
 
-    law = estimator_law(terms, response.length, DESIGNS["iid_count"](), budget, PLAIN)
+    law = estimator_law(terms, response.length, Scheme(budget=budget))
     return compressed(law.prob, law.value)
 
 

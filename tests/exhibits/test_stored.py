@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Coupling, margin_variance
+from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Scheme, margin_variance
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.comparison import differences
@@ -48,7 +48,7 @@ def test_stored_gains_of_independent_masks_are_the_engines(designs, name):
         known = {side: gap_profile(case.pair.side(side), case.policy, case.reference) for side in SIDES}
         base, found = (DESIGNS[n]() for n in ("iid_count", name.replace(" ", "_")))
         for side in SIDES:
-            pair = [margin_variance(known, d, d.split(8), Coupling(), sides=(side,)) for d in (base, found)]
+            pair = [margin_variance(known, Scheme(d, budget=d.split(8)), sides=(side,)) for d in (base, found)]
             gains.append(pair[0] / pair[1])
     mean = math.exp(np.mean(np.log(gains)))
     assert value(designs, "gain", "markov, L = 64", n=8, design=name) == pytest.approx(mean, rel=1e-8)

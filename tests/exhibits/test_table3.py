@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, margin_variance, profiles, tabulate
+from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, Scheme, margin_variance, profiles, tabulate
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.paper import tables
@@ -67,7 +67,10 @@ def test_exact_cells_are_the_mean_over_pairs_of_exact_variances(scores):
     answers = tabulate([MODELS["markov"].case(seed, 8) for seed in range(4)])
     design = DESIGNS["iid_count"]()
     for (n_t, n_yt, shared), cell in select(scores, "var_score", "exact").items():
-        variances = [0.04 * margin_variance(profiles(a), design, Budget(n_t, n_yt), Coupling(shared)) for a in answers]
+        variances = [
+            0.04 * margin_variance(profiles(a), Scheme(design, budget=Budget(n_t, n_yt), coupling=Coupling(shared)))
+            for a in answers
+        ]
         assert math.isclose(cell["value"], sum(variances) / 4, rel_tol=1e-12)
         assert cell["stderr"] is None
         assert cell["interval"][0] <= cell["value"] <= cell["interval"][1]

@@ -10,11 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 import vrpo_theory
-from vrpo_theory import elbo, rounding
+from vrpo_theory import Scheme, elbo, rounding
 from vrpo_theory.cli import app
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.models import load_model
+from vrpo_theory.randomness import PRECISION
 from vrpo_theory.reproduce.exhibits.table3.spread import spread
 from vrpo_theory.sampling import precision_deviations
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, PreferencePair, Response
@@ -54,7 +53,7 @@ def test_deviations_are_those_of_two_models(cases):
 
     A weight that is not widened, or a role or side with the wrong sign, moves margins by some hundredths of a nat.
     """
-    pairs = [Coupling(shared=True).draw(c.pair, IidCount(), BUDGET, seed=0, repeat=-3) for c in cases]
+    pairs = [Scheme(budget=BUDGET).draw(c.pair, seed=0, repeat=PRECISION) for c in cases]
     draws = [draw for pair in pairs for draw in pair]
     requests = [(draw.response, draw.masks.mask) for draw in draws]
     changes, bound = np.zeros(len(draws)), np.zeros(len(draws))

@@ -6,10 +6,11 @@ import os
 
 import pytest
 
+from vrpo_theory import Budget, Scheme
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import runner
-from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured, merged
+from vrpo_theory.reproduce.exhibits.table3.ablation import Measured, merged
 from vrpo_theory.runs import ranks
 from vrpo_theory.types import Case, Estimate, PreferencePair, Response
 
@@ -113,7 +114,7 @@ def test_pairs_of_one_prompt_stay_together_and_all_come_back_in_order(environmen
     assert ranks.shares(cases[:4], 3) == [[0, 2], [1], [3]]
     with pytest.raises(InputError, match="4 processes for 3 prompts"):
         ranks.shares(cases, 4)
-    one, none = Configuration(4, 1, True), Configuration(1, 4, True)
+    one, none = Scheme(budget=Budget(4, 1)), Scheme(budget=Budget(1, 4))
 
     def compute(part):
         values = {one: [Estimate(float(cases.index(case))) for case in part], none: []}

@@ -11,12 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from vrpo_theory import EXHIBITS, MODELS, Budget, Case, Coupling, PreferencePair, Response, estimate_scores, score_pairs
-from vrpo_theory.designs.iid import IidCount
+from vrpo_theory import (
+    EXHIBITS,
+    MODELS,
+    Budget,
+    Case,
+    Coupling,
+    PreferencePair,
+    Response,
+    Scheme,
+    estimate_scores,
+    score_pairs,
+)
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.summary import NO_INTERVAL, ONE_PAIR, geometric_mean, over_pairs, ratio_of_means
 from vrpo_theory.sampling import draw_pools
-from vrpo_theory.scoring import Sampler
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import INFINITE, UNDEFINED
 
@@ -131,7 +140,7 @@ def test_shares_and_ranks_of_equal_models():
 def test_one_token_answers_have_no_error_by_any_method(n_t):
     (case,) = short(([1], [2]))
     (exact,) = score_pairs([case])
-    (sampled,) = score_pairs([case], sampler=Sampler(budget=Budget(n_t)))
+    (sampled,) = score_pairs([case], scheme=Scheme(budget=Budget(n_t)))
     assert (exact["method"], exact["stderr"], exact["v_time"], exact["v_mask"]) == ("exact", None, 0, 0)
     assert sampled["score"] == pytest.approx(exact["score"], rel=1e-12)
     assert sampled["stderr"] == (0 if n_t > 1 else None)
@@ -142,7 +151,7 @@ def test_a_fixed_proportion_has_no_error_and_a_certain_verdict():
     """V(1, 1) is four times V(4, 1) for iid timesteps, whatever the draws; also where one answer has one token."""
     for label in ("one token beside many", "one pair"):
         pools = draw_pools(CASES[label](), Budget(6, 3), seed=0)
-        one, four = ([p.score_variance(Budget(n), Coupling(), 0.2) for p in pools] for n in (1, 4))
+        one, four = ([p.score_variance(Scheme(budget=Budget(n)), 0.2) for p in pools] for n in (1, 4))
         ratio = ratio_of_means(one, four, 0)
         assert ratio["value"] == pytest.approx(4, rel=1e-12)
         assert ratio["stderr"] == 0
@@ -167,7 +176,7 @@ def test_summaries_of_zeros():
 def test_equal_draws_have_variance_zero_whatever_the_mean_rounds_to():
     (case,) = short(([1], [2]))
     for budget in (Budget(3), Budget(7), Budget(5, 3)):
-        (found,) = estimate_scores([case], IidCount(), budget, Coupling(False), seed=1)
+        (found,) = estimate_scores([case], Scheme(budget=budget, coupling=Coupling(False)), seed=1)
         assert found.score.stderr == 0
         assert found.moments.v_mask in (None, 0.0)
 

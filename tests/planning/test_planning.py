@@ -2,14 +2,14 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Coupling, estimate_scores
+from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, estimate_scores
 from vrpo_theory.exact import gap_profile, margin_moments, margin_variance, profiles, tabulate, true_margin
 from vrpo_theory.planning import (
-    Candidate,
     Cost,
     Group,
     Pilot,
@@ -22,7 +22,8 @@ from vrpo_theory.planning import (
     run_pilot,
 )  # fmt: skip
 from vrpo_theory.planning.fit import fit_profile
-from vrpo_theory.planning.pilot import DESIGN, REPEAT, SHARED, SIZE
+from vrpo_theory.planning.pilot import SCHEME
+from vrpo_theory.randomness import PILOT
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES, Estimate
 from vrpo_theory.weightings.plain import PLAIN
@@ -61,7 +62,7 @@ def test_recommendations_are_near_the_optimum(name, options, limit, cost):
 def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
     cases, _ = toy("shock", 4)
     for seed in range(5):
-        best = plan(cases, pilot=64, budget=4, seed=seed).recommended.candidate
+        best = plan(cases, pilot=64, budget=4, seed=seed).recommended.scheme
         assert best.design.name != "power_strata"
         assert best.weighting == PLAIN
 
@@ -70,13 +71,13 @@ def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
 def test_two_way_weights_are_not_recommended_on_the_toy_where_they_lose(budget):
     cases, _ = toy("tabular", 8)
     for seed in range(2):
-        assert plan(cases, pilot=64, budget=budget, seed=seed).recommended.candidate.weighting == PLAIN
+        assert plan(cases, pilot=64, budget=budget, seed=seed).recommended.scheme.weighting == PLAIN
 
 
 def test_two_way_weights_are_recommended_where_the_pilot_shows_their_gain():
     cases = [MODELS["markov"].case(seed, 64) for seed in range(8)]
     found = plan(cases, pilot=128, budget=8, batch_tokens=2**18)
-    assert found.recommended.candidate.weighting.name == "two_way"
+    assert found.recommended.scheme.weighting.name == "two_way"
     assert found.recommended.variance.value < 0.6 * found.vrpo.variance.value
 
 
@@ -98,18 +99,18 @@ def test_weights_are_vouched_for_only_by_an_interval_below_one(gain, trusted):
 
 def test_predictions_are_near_the_truth_and_say_how_near():
     cases, known = MARKOV
-    found = plan(cases, pilot=256, budget=8, weightings=(PLAIN,))
+    found = make_plan(Planner(run_pilot(cases, 256), BETA, Cost(), (PLAIN,)), budget=8)
     for forecast in (found.recommended, found.vrpo):
-        true = BETA**2 * float(np.mean(predicted(forecast.candidate, known)))
+        true = BETA**2 * float(np.mean(predicted(forecast.scheme, known)))
         assert abs(forecast.variance.value - true) < 6 * forecast.variance.stderr < true
     assert found.doubled.variance.value < found.recommended.variance.value
-    assert found.doubled.candidate.budget.n == 16
+    assert found.doubled.scheme.budget.n == 16
 
 
 def test_the_loss_bias_is_bounded_and_guessed_from_the_pilots_scores():
     cases, known = MARKOV
-    found = plan(cases, pilot=256, budget=4, weightings=(PLAIN,)).vrpo
-    variance = [BETA**2 * margin_variance(p, DESIGNS["iid_count"](), Budget(4), Coupling()) for p in known]
+    found = make_plan(Planner(run_pilot(cases, 256), BETA, Cost(), (PLAIN,)), budget=4).vrpo
+    variance = [BETA**2 * margin_variance(p, Scheme(budget=Budget(4))) for p in known]
     score = [BETA * true_margin(case) for case in cases]
     local = np.mean([v / (2 + 2 * math.cosh(s)) / 2 for v, s in zip(variance, score, strict=True)])
     assert found.bias_local == pytest.approx(local, rel=0.4)
@@ -128,7 +129,7 @@ def test_profiles_are_recovered_from_many_draws(length):
 
 
 def candidate(design):
-    return Candidate(DESIGNS[design](), PLAIN, Budget(8), Coupling())
+    return Scheme(DESIGNS[design]())
 
 
 def test_a_fit_without_noise_is_exact():
@@ -184,7 +185,7 @@ def test_targets_out_of_reach_and_budgets_too_small_are_refused():
 
 def test_small_pilots_say_what_they_cannot_tell():
     found = plan(MARKOV[0], pilot=16, budget=8)
-    assert found.recommended.candidate.weighting == PLAIN
+    assert found.recommended.scheme.weighting == PLAIN
     assert any("two groups" in note for note in found.notes)
     assert any("two_way" in note and "too small" in note for note in found.notes)
 
@@ -202,17 +203,15 @@ def test_more_masks_a_timestep_where_timesteps_cost():
 def test_pilot_draws_are_no_estimates_draws():
     """The same seed, design, budget and group: only the pilot's own place differs, so no mask is drawn twice."""
     case = MARKOV[0][0]
-    pilot, estimate = (
-        SHARED.draw(case.pair, DESIGN, Budget(SIZE), seed=0, repeat=repeat, group=0) for repeat in (REPEAT, 0)
-    )
+    pilot, estimate = (SCHEME.draw(case.pair, seed=0, repeat=repeat) for repeat in (PILOT, 0))
     assert (pilot[0].masks.mask != estimate[0].masks.mask).any()
-    assert REPEAT not in range(10**6)
+    assert PILOT not in range(10**6)
 
 
 def test_pilot_then_estimate_keeps_the_mean():
     """Every pilot of two groups, then every estimate that its plan may draw: the mean is the exact margin."""
     (answers,) = tabulate([MODELS["tabular"].case(4, 2)])
-    one_side = {side: list(DESIGN.joint(2, Budget(2))) for side in SIDES}
+    one_side = {side: list(SCHEME.design.joint(2, Budget(2))) for side in SIDES}
     total = mass = 0.0
     chosen = set()
     for first in itertools.product(*one_side.values()):
@@ -233,7 +232,7 @@ def samples(answers, first, second):
     out = {}
     for j, side in enumerate(SIDES):
         response = answers.pair.side(side)
-        draws = SHARED.draw(answers.pair, DESIGN, Budget(2), seed=0)
+        draws = Scheme(SCHEME.design, budget=Budget(2)).draw(answers.pair, seed=0)
         groups = [type(draws[j])(draws[j].contrast, response, masks) for _, masks in (first[j], second[j])]
         terms = [
             np.stack([answers.model(r).look_up(response, d.masks.mask) for r in ("policy", "reference")], 2)
@@ -258,16 +257,14 @@ def mean_estimate(answers, best):
 
 def test_a_plan_can_be_carried_out():
     cases, _ = MARKOV
-    best = plan(cases, pilot=64, budget=8).recommended.candidate
-    design, weighting = DESIGNS.build(best.design.address), WEIGHTINGS.build(best.weighting.spec)
-    assert (design, weighting) == (best.design, best.weighting)
-    found = estimate_scores(cases, design, best.budget, best.coupling, seed=1, weighting=weighting, groups=2)
+    best = plan(cases, pilot=64, budget=8).recommended.scheme
+    assert Scheme.parse(str(best)) == best
+    found = estimate_scores(cases, replace(best, groups=2), seed=1)
     assert all(e.score.stderr > 0 for e in found)
 
 
 def test_lemma_5_says_what_iid_candidates_cost():
     _, known = MARKOV
     for budget in (Budget(8), Budget(2, 4)):
-        c = Candidate(DESIGNS["iid_count"](), PLAIN, budget, Coupling())
-        expected = [lemma5.variance(margin_moments(p, c.design, c.coupling), budget) for p in known]
-        assert predicted(c, known) == pytest.approx(expected)
+        expected = [lemma5.variance(margin_moments(p), budget) for p in known]
+        assert predicted(Scheme(budget=budget), known) == pytest.approx(expected)

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, margin_variance, profiles, replicate, tabulate, true_margin
+from vrpo_theory import (
+    DESIGNS,
+    MODELS,
+    Budget,
+    Coupling,
+    Scheme,
+    margin_variance,
+    profiles,
+    replicate,
+    tabulate,
+    true_margin,
+)
 from vrpo_theory.exact import (
     gradient_grams,
     loss_gradient_moments,
@@ -24,9 +35,13 @@ CASES = [MODELS["tabular"].case(seed, 6) for seed in range(6)]
 ANSWERS = tabulate(CASES)
 
 
+def scheme(n_t, n_yt, shared):
+    return Scheme(budget=Budget(n_t, n_yt), coupling=Coupling(shared))
+
+
 def exact(column):
     n_t, n_yt, shared = column
-    return [margin_variance(profiles(a), COUNT, Budget(n_t, n_yt), Coupling(shared)) for a in ANSWERS]
+    return [margin_variance(profiles(a), scheme(n_t, n_yt, shared)) for a in ANSWERS]
 
 
 def test_components_are_unbiased_over_all_pools():
@@ -46,8 +61,8 @@ def test_components_are_unbiased_over_all_pools():
         for prob, rows in draws:
             terms = np.array([[[factor * t[bits] for t in tables] for bits, factor in step] for step in rows])
             pool = Pool({"chosen": terms, "rejected": still})
-            mean += prob * pool.score_variance(budget, Coupling(shared), 1.0).value
-        truth = margin_variance(known, COUNT, budget, Coupling(shared), sides=("chosen",))
+            mean += prob * pool.score_variance(Scheme(budget=budget, coupling=Coupling(shared)), 1.0).value
+        truth = margin_variance(known, Scheme(budget=budget, coupling=Coupling(shared)), sides=("chosen",))
         assert mean == pytest.approx(truth, rel=1e-12)
 
 
@@ -56,7 +71,7 @@ def test_every_column_from_one_pool():
     pools = draw_pools(ANSWERS, Budget(200, 4), seed=1)
     for column in COLUMNS:
         n_t, n_yt, shared = column
-        found = [p.score_variance(Budget(n_t, n_yt), Coupling(shared), 1.0) for p in pools]
+        found = [p.score_variance(scheme(n_t, n_yt, shared), 1.0) for p in pools]
         error = math.hypot(*(f.stderr for f in found))
         assert abs(sum(f.value for f in found) - sum(exact(column))) < 6.2 * error < 0.6 * sum(exact(column))
 
@@ -71,13 +86,11 @@ def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price():
     for column in COLUMNS[::2]:
         n_t, n_yt, shared = column
         truth = np.mean(exact(column))
-        pooled = [
-            np.mean([p.score_variance(Budget(n_t, n_yt), Coupling(shared), 1.0).value for p in ps]) for ps in pools
-        ]
+        pooled = [np.mean([p.score_variance(scheme(n_t, n_yt, shared), 1.0).value for p in ps]) for ps in pools]
         paper = [
             np.mean([
                 variance_estimate([
-                    m.mean for m in replicate(a, COUNT, Budget(n_t, n_yt), Coupling(shared), 8, seed=seed)
+                    m.mean for m in replicate(a, scheme(n_t, n_yt, shared), 8, seed=seed)
                 ]).value
                 for a in ANSWERS
             ])
@@ -92,9 +105,12 @@ def test_losses_come_near_the_exact_law():
     for n_t, n_yt, shared in COLUMNS[::5]:
         budget, coupling = Budget(n_t, n_yt), Coupling(shared)
         found = [
-            sum(e.value for e in part) for part in zip(*(p.losses(budget, coupling, 1.0) for p in pools), strict=True)
+            sum(e.value for e in part)
+            for part in zip(*(p.losses(Scheme(budget=budget, coupling=coupling), 1.0) for p in pools), strict=True)
         ]
-        laws = [loss_moments(score_law(a, budget, coupling, 1.0), true_margin(a)) for a in ANSWERS]
+        laws = [
+            loss_moments(score_law(a, Scheme(budget=budget, coupling=coupling), 1.0), true_margin(a)) for a in ANSWERS
+        ]
         assert found[0] == pytest.approx(sum(m.bias for m in laws), rel=0.25)
         assert found[1] == pytest.approx(sum(m.variance for m in laws), rel=0.25)
 
@@ -155,10 +171,12 @@ def test_gradient_variances_from_a_pool():
         budget, coupling = Budget(n_t, n_yt), Coupling(shared)
         truth = score_gradient_moments(gram, BETA).variance(budget)
         assert found.score_gradient_variance(budget, BETA) == pytest.approx(truth, rel=0.25)
-        truth = loss_gradient_moments(answers, gram, budget, coupling, BETA).variance
-        assert found.loss_gradient_variance(budget, coupling, BETA, seed=0).value == pytest.approx(truth, rel=0.3)
+        truth = loss_gradient_moments(answers, gram, Scheme(budget=budget, coupling=coupling), BETA).variance
+        assert found.loss_gradient_variance(
+            Scheme(budget=budget, coupling=coupling), BETA, seed=0
+        ).value == pytest.approx(truth, rel=0.3)
     plug_in, left_out = (
-        found.loss_gradient_variance(Budget(8), Coupling(), BETA, seed=0, estimator=estimator).value
+        found.loss_gradient_variance(Scheme(budget=Budget(8)), BETA, seed=0, estimator=estimator).value
         for estimator in ("plug-in", "leave-one-out")
     )
     assert left_out == pytest.approx(plug_in, rel=0.1)

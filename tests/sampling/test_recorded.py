@@ -8,7 +8,18 @@ import pytest
 import torch
 
 import vrpo_theory
-from vrpo_theory import DESIGNS, MODELS, Budget, Case, Coupling, Response, elbo, estimate_scores, gradient_variance
+from vrpo_theory import (
+    DESIGNS,
+    MODELS,
+    Budget,
+    Case,
+    Coupling,
+    Response,
+    Scheme,
+    elbo,
+    estimate_scores,
+    gradient_variance,
+)
 from vrpo_theory.errors import InputError
 from vrpo_theory.exact import tabulate, true_margin
 from vrpo_theory.exact.enumeration import all_masks
@@ -169,12 +180,12 @@ def test_a_recorded_case_is_a_case(store, tmp_path):
     design, budget = DESIGNS["iid_count"](), Budget(3, 2)
     alone = Case(*(Recorded(None, store, m.fingerprint) for m in (CASE.policy, CASE.reference)), CASE.pair)
     for coupling in (Coupling(), Coupling(False)):
-        expected = estimate_scores([CASE], design, budget, coupling, seed=1)[0].score
-        assert estimate_scores([case], design, budget, coupling, seed=1)[0].score == expected
-        assert estimate_scores([alone], design, budget, coupling, seed=1)[0].score == expected
+        expected = estimate_scores([CASE], Scheme(design, budget=budget, coupling=coupling), seed=1)[0].score
+        assert estimate_scores([case], Scheme(design, budget=budget, coupling=coupling), seed=1)[0].score == expected
+        assert estimate_scores([alone], Scheme(design, budget=budget, coupling=coupling), seed=1)[0].score == expected
     assert true_margin(tabulate([case])[0]) == true_margin(tabulate([alone])[0]) == true_margin(tabulate([CASE])[0])
-    expected = gradient_variance(CASE, design, budget, Coupling(), 3, seed=0)
-    assert gradient_variance(case, design, budget, Coupling(), 3, seed=0) == expected
+    expected = gradient_variance(CASE, Scheme(design, budget=budget), 3, seed=0)
+    assert gradient_variance(case, Scheme(design, budget=budget), 3, seed=0) == expected
     assert case.policy.vocabulary == CASE.policy.vocabulary
 
 

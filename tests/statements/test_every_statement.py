@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, batching, instances, profiles, tabulate
+from vrpo_theory import MODELS, STATEMENTS, Budget, Coupling, Scheme, batching, instances, profiles, tabulate
 from vrpo_theory.exact import score_law
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.statements import _experiments
@@ -76,7 +76,9 @@ def seen_as(domain, name):
         return [_experiments.margin_law(*sides, Budget(1, 1), 0.2)]
     if domain == "score law":
         laws = [
-            score_law(answers, Budget(1, 1), Coupling(shared), beta) for shared in (True, False) for beta in (0.2, 2)
+            score_law(answers, Scheme(budget=Budget(1, 1), coupling=Coupling(shared)), beta)
+            for shared in (True, False)
+            for beta in (0.2, 2)
         ]
         return [instances.score_law(law.prob, law.value) for law in laws]
     margin = _experiments.margin_law(*sides, Budget(1, 1), 0.2)

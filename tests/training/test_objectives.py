@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vrpo_theory import DESIGNS, Budget, Coupling
+from vrpo_theory import DESIGNS, Budget, Coupling, Scheme
 from vrpo_theory.data import toy
 from vrpo_theory.randomness import Address
 from vrpo_theory.training import Supervised, Vrpo
@@ -47,7 +47,7 @@ def dpo_loss(policy, reference, pairs, seed, first):
     total = 0.0
     for number, pair in enumerate(pairs, first):
         score = 0.0
-        for draw in Coupling(True).draw(pair, COUNT, Budget(8, 1), seed=seed, repeat=number):
+        for draw in Scheme().draw(pair, seed=seed, repeat=number):
             sign = 1 if draw.response is pair.chosen else -1
             for mask in draw.masks.mask:
                 gain = log_prob(policy, draw.response, mask).sum() - log_prob(reference, draw.response, mask).sum()
@@ -89,7 +89,7 @@ def test_vrpo_gradient_is_autograds(model, other, pairs, anchor):
 def test_a_policy_that_is_the_reference_starts_at_ln_2(model, pairs):
     """Only if both see the same masks."""
     assert math.isclose(Vrpo(model, pairs, 4).backward(model, 0), math.log(2), rel_tol=1e-12)
-    apart = Vrpo(model, pairs, 4, coupling=Coupling(False)).backward(model, 0)
+    apart = Vrpo(model, pairs, 4, scheme=Scheme(coupling=Coupling(shared=False))).backward(model, 0)
     assert abs(apart - math.log(2)) > 1e-3
 
 

@@ -62,11 +62,13 @@ def plan(
                 try:
                     found = planning.plan(
                         cases, pilot=pilot, budget=budget, target_stderr=target_stderr, target_bias=target_bias,
-                        cost=prices, beta=beta, seed=seed, gradient=gradient, batch_tokens=batch_tokens,
+                        cost=prices, beta=beta, seed=seed, batch_tokens=batch_tokens,
                         progress=bar.update,
                     )  # fmt: skip
                 except ValueError as error:
                     raise InputError(str(error)) from None
+            if gradient != "none":
+                found = planning.with_gradient(found, cases, gradient, beta=beta, seed=seed, batch_tokens=batch_tokens)
             origin = provenance(told(context), {sources.label: cases})
     same = _same_options(context, "score")
     if json:

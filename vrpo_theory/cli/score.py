@@ -10,8 +10,11 @@ import typer
 
 from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, told
 from vrpo_theory.cli.sources import reads_cases
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.runs.console import exit_codes, print_json, say, show, show_table
 from vrpo_theory.runs.inputs import Sources
+from vrpo_theory.schemes import Scheme, read_scheme
 from vrpo_theory.uncertainty import error_digits, with_error
 
 FEW = 5
@@ -29,7 +32,10 @@ def score(
     ] = "auto",
     n_t: Annotated[int | None, typer.Option(**COUNT, help="budget: timesteps per response  [default: 8]")] = None,
     n_yt: Annotated[int | None, typer.Option(**COUNT, help="budget: masks per timestep  [default: 1]")] = None,
-    shared: Annotated[bool, typer.Option(help="policy and reference see the same masks")] = True,
+    shared: Annotated[
+        bool | None,
+        typer.Option("--shared/--no-shared", help="policy and reference see the same masks  [default: shared]"),
+    ] = None,
     design: Annotated[
         str | None, typer.Option(help="budget: design of the masks, as power_strata(power=2.0)  [default: iid_count]")
     ] = None,
@@ -38,6 +44,13 @@ def score(
     ] = None,
     groups: Annotated[
         int | None, typer.Option(**COUNT, help="budget: independent estimates that are averaged  [default: 1]")
+    ] = None,
+    scheme: Annotated[
+        str | None,
+        typer.Option(
+            help="budget: all of this in one, for example 'strata(), plain(), n_t=8, groups=2', or a file of it, for "
+            "example what vrpo plan --json wrote; the other options change it"
+        ),
     ] = None,
     beta: Beta = 0.2,
     seed: Seed = 0,
@@ -53,29 +66,46 @@ def score(
         from tqdm import tqdm
 
         from vrpo_theory import scoring
-        from vrpo_theory.couplings import Coupling
-        from vrpo_theory.errors import InputError
         from vrpo_theory.runs import inputs
         from vrpo_theory.runs.provenance import provenance
         from vrpo_theory.runs.recording import opened
 
-        sampler = scoring.sampler(Coupling(shared), design, weighting, n_t, n_yt, groups)
-        if method == "exact" and sampler.chosen:
+        asked = _scheme(scheme, design=design, weighting=weighting, n_t=n_t, n_yt=n_yt, groups=groups, shared=shared)
+        if method == "exact" and asked is not None:
             raise InputError("--method exact evaluates every mask and has no budget: drop --n-t and the like, or exact")
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
         with opened(sources, store, told(context)) as cases:
-            if method == "auto" and not sampler.chosen:
-                say(scoring.choice(cases, sampler))
-            total = scoring.forward_passes(cases, method, sampler)
+            if method == "auto" and asked is None:
+                say(scoring.choice(cases))
+            total = scoring.forward_passes(cases, method, asked)
             with tqdm(total=total, desc="forward passes", leave=False, disable=None) as bar:
                 documents = scoring.score_pairs(
-                    cases, method=method, sampler=sampler, beta=beta, seed=seed, batch_tokens=batch_tokens,
-                    progress=bar.update,
+                    cases, asked, method=method, shared=shared is not False, beta=beta, seed=seed,
+                    batch_tokens=batch_tokens, progress=bar.update,
                 )  # fmt: skip
-            origin = provenance(told(context), {sources.label: cases}) | {"sampler": sampler.document()}
+            used = asked or Scheme(coupling=Coupling(shared is not False))
+            origin = provenance(told(context), {sources.label: cases}) | {"scheme": used.document()}
         _print(documents, origin, as_json=json)
+
+
+def _scheme(source: str | None, **options: Any) -> Scheme | None:
+    """What somebody asked for, the options above the scheme; None if nobody asked for more than a sharing.
+
+    Raises
+    ------
+    InputError
+        For what does not exist or go together.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if source is None and not given.keys() - {"shared"}:
+        return None
+    try:
+        told = read_scheme(source).document() if source is not None else {}
+        return Scheme.from_document(told | given)
+    except ValueError as error:
+        raise InputError(one_line(error)) from None
 
 
 def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:

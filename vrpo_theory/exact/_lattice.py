@@ -14,9 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.couplings import Contrast
 from vrpo_theory.exact.enumeration import table_of
-from vrpo_theory.types import Budget, Case, Side
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Case, Side
 
 Array = NDArray[np.float64]
 Spectrum = NDArray[np.complex128]
@@ -87,8 +88,7 @@ class Lattice:
     Parameters
     ----------
     tabulated : Case
-    budget : Budget
-    coupling : Coupling
+    scheme : Scheme
     beta : float
 
     Attributes
@@ -99,15 +99,15 @@ class Lattice:
     Raises
     ------
     ValueError
-        If contrasts are not independent.
+        If contrasts are not independent, or the scheme has other designs or weights.
     """
 
-    def __init__(self, tabulated: Case, budget: Budget, coupling: Coupling, beta: float) -> None:
-        if coupling.levels_shared:
+    def __init__(self, tabulated: Case, scheme: Scheme, beta: float) -> None:
+        if scheme.coupling.levels_shared:
             raise ValueError("responses share timesteps, so the score is not a sum of independent contrasts: "
                              "use levels_shared=False or Monte Carlo")  # fmt: skip
-        self.budget = budget
-        self.atoms = [_atoms(tabulated, contrast, beta / budget.n) for contrast in coupling.contrasts]
+        self.budget = budget = scheme.vrpo_budget
+        self.atoms = [_atoms(tabulated, contrast, beta / budget.n) for contrast in scheme.coupling.contrasts]
         # A power of 2 beyond the span of all n atoms, so that the circular convolution of the FFT never wraps around.
         self.points: int = 1 << (budget.n * sum(a.span for a in self.atoms)).bit_length()
         self.score = budget.n * sum(a.low for a in self.atoms) + STEP * np.arange(self.points)

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.designs.base import Design
 from vrpo_theory.elbo import estimate
 from vrpo_theory.numerics import total
-from vrpo_theory.types import Budget
-from vrpo_theory.weightings.base import Weighting
+from vrpo_theory.schemes import Scheme
 
 TermsOf = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 """Token terms (n, L) of masks (n, L): one model's, or the difference of two on shared masks."""
@@ -36,15 +34,8 @@ class FiniteLaw:
         return total(self.prob * (self.value - self.mean) ** 2)
 
 
-def estimator_law(terms_of: TermsOf, length: int, design: Design, budget: Budget, weighting: Weighting) -> FiniteLaw:
-    """Law of the estimate, by brute force: no variance decomposition enters.
-
-    Raises
-    ------
-    ValueError
-        If the weights are biased under the design.
-    """
-    weighting.check(design)
-    draws = list(design.joint(length, budget))
-    value = [estimate(masks, terms_of(masks.mask), weighting) for _, masks in draws]
+def estimator_law(terms_of: TermsOf, length: int, scheme: Scheme) -> FiniteLaw:
+    """Law of the estimate of one group for the chosen response, by brute force: no variance decomposition enters."""
+    draws = list(scheme.design.joint(length, scheme.budget))
+    value = [estimate(masks, terms_of(masks.mask), scheme.weighting) for _, masks in draws]
     return FiniteLaw(np.array([prob for prob, _ in draws]), np.array(value))

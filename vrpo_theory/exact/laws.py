@@ -6,26 +6,22 @@ outcomes of sums of independent masks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.convolution import Slot, Terms, convolve
-from vrpo_theory.couplings import Contrast, Coupling, per_side
-from vrpo_theory.designs.base import Design
-from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.couplings import Contrast
 from vrpo_theory.exact.enumeration import table_of
 from vrpo_theory.exact.joint import FiniteLaw
+from vrpo_theory.exact.moments import require_separable
 from vrpo_theory.numerics import log_sigmoid, total
-from vrpo_theory.types import ROLES, Budget, Case, Side
-from vrpo_theory.weightings.base import Separable
-from vrpo_theory.weightings.plain import PLAIN
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import ROLES, Case
 
 Array = NDArray[np.float64]
-
-VRPO = IidCount()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,48 +77,35 @@ def loss_moments(law: ScoreLaw, score: float) -> LossMoments:
     return LossMoments(bias, total(law.prob * np.abs(gain)), variance, law.jitter / 8)
 
 
-def score_law(
-    tabulated: Case,
-    budget: Budget,
-    coupling: Coupling,
-    beta: float,
-    design: Design | Mapping[Side, Design] = VRPO,
-    weighting: Separable = PLAIN,
-) -> ScoreLaw:
+def score_law(tabulated: Case, scheme: Scheme, beta: float) -> ScoreLaw:
     """Law of s_hat under any design of independent masks, any sharing of masks.
 
     Parameters
     ----------
     tabulated : Case
         From `vrpo_theory.exact.tabulate`.
-    design : Design, or one by side
-        VRPO's iid counts by default.
-    weighting : Separable
+    scheme : Scheme
 
     Raises
     ------
     ValueError
-        If masks depend on one another given the levels, or the responses share timesteps.
+        If masks depend on one another given the levels, the weights join masks, or the responses share timesteps.
 
     Notes
     -----
     Source: ours. Given its level, a mask adds beta times its share times L/l (or 1/t) times S, with S uniform over
     masks of l tokens; l is what the level says, or binomial given t.
     """
-    slots = []
-    for contrast in coupling.contrasts:
-        own = per_side(design, contrast.side)
-        if coupling.levels_shared or not convolves(own):
-            raise ValueError(
-                f"{own.name}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo"
-            )
-        slots += _slots(tabulated, contrast, own, budget, weighting, beta)
-    return ScoreLaw(*convolve(slots, budget.n_yt))
+    if not convolves(scheme):
+        raise ValueError(f"{scheme}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo")
+    slots = [slot for contrast in scheme.coupling.contrasts for slot in _slots(tabulated, contrast, scheme, beta)]
+    return ScoreLaw(*convolve(slots * scheme.groups, scheme.budget.n_yt))
 
 
-def convolves(design: Design) -> bool:
-    """Whether the law of the score is a convolution of the design's blocks."""
-    return design.independent_masks and design.convolvable
+def convolves(scheme: Scheme) -> bool:
+    """Whether the law of the score is a convolution of the laws of independent blocks of timesteps."""
+    independent = all(design.independent_masks and design.convolvable for design in scheme.designs)
+    return independent and scheme.weighting.separable and not scheme.coupling.levels_shared
 
 
 def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:
@@ -134,16 +117,15 @@ def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:
     return [sums[counts == count] for count in range(counts.max() + 1)]
 
 
-def _slots(
-    tabulated: Case, contrast: Contrast, design: Design, budget: Budget, weighting: Separable, beta: float
-) -> list[Slot]:
-    sums = contrast_sums(tabulated, contrast)
+def _slots(tabulated: Case, contrast: Contrast, scheme: Scheme, beta: float) -> list[Slot]:
+    sums, design, share = contrast_sums(tabulated, contrast), scheme.design_of(contrast.side), beta / scheme.groups
     length = len(sums) - 1
     made: dict[int, Slot] = {}
-    blocks = design.law(length, budget)
+    blocks = design.law(length, scheme.budget)
     for block in blocks:
         if id(block) not in made:
-            factor = beta / budget.n_yt * block.weight * weighting.scale(design.form, block.level, length)
+            scale = require_separable(scheme.weighting).scale(design.form, block.level, length)
+            factor = share / scheme.budget.n_yt * block.weight * scale
             chance = design.counts(block.drawn, length)
             terms = [
                 [_terms(sums, f, p) for f, p in zip(*row, strict=True)] for row in zip(factor, chance, strict=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.exact._lattice import NODES, Lattice, split
 from vrpo_theory.exact.cases import true_margin
 from vrpo_theory.exact.gradients import score_gradient
 from vrpo_theory.exact.grams import GradientGram
 from vrpo_theory.exact.loss_gradients import LossGradientMoments, check, summary
 from vrpo_theory.numerics import sigmoid
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Budget, Case
 
 Array = NDArray[np.float64]
@@ -23,9 +23,7 @@ POINTS = 2**12
 """Lattice points whose coefficient vectors are held at a time."""
 
 
-def leave_one_out_moments(
-    tabulated: Case, gram: GradientGram, budget: Budget, coupling: Coupling, beta: float
-) -> LossGradientMoments:
+def leave_one_out_moments(tabulated: Case, gram: GradientGram, scheme: Scheme, beta: float) -> LossGradientMoments:
     """Moments of the leave-one-out gradient Z = -(1/n) sum_i q(s_hat_(-i)) G_i: iid counts, plain weights.
 
     G_i is beta times the difference of timestep i's gradients of the two responses, and s_hat_(-i) the score of the
@@ -33,9 +31,9 @@ def leave_one_out_moments(
 
     Parameters
     ----------
-    budget : Budget
+    scheme : Scheme
         n_t >= 2 timesteps of one mask.
-    tabulated, gram, coupling, beta
+    tabulated, gram, beta
         As in `loss_gradient_moments`.
 
     Raises
@@ -51,10 +49,11 @@ def leave_one_out_moments(
     are iid. So each of the n (n - 1) terms is E_T ||v(T)||^2, v(T) = E[q(x + T) G], whose coefficient at mask m is
     w_m E q(x_m + R + T), R the timestep's addends of the other contrasts.
     """
+    budget = scheme.vrpo_budget
     if budget.n_yt != 1 or budget.n_t < 2:
         raise ValueError(f"leave-one-out needs n_t >= 2 and n_yt = 1, got n_t = {budget.n_t}, n_yt = {budget.n_yt}")
     check(tabulated, gram)
-    lattice = Lattice(tabulated, Budget(budget.n_t - 1, 1), coupling, beta)
+    lattice = Lattice(tabulated, Scheme(budget=Budget(budget.n_t - 1), coupling=scheme.coupling), beta)
     slope, weight = sigmoid(-lattice.score), score_gradient(gram, beta)
     every = lattice.rest()
     mean = -weight * lattice.mean(slope, every)[0]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.exact._lattice import STEP, Lattice
 from vrpo_theory.exact.cases import true_margin
 from vrpo_theory.functionals import ESTIMATORS
 from vrpo_theory.preference import loss
-from vrpo_theory.types import Budget, Case
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Case
 
 Array = NDArray[np.float64]
 
@@ -29,9 +29,7 @@ class LossEstimator:
     variance: float
 
 
-def loss_estimator(
-    tabulated: Case, budget: Budget, coupling: Coupling, beta: float, estimator: str = "plug-in"
-) -> LossEstimator:
+def loss_estimator(tabulated: Case, scheme: Scheme, beta: float, estimator: str = "plug-in") -> LossEstimator:
     """Moments under iid counts and plain weights; blocks are timesteps, as in `vrpo_theory.functionals.value`.
 
     Parameters
@@ -41,14 +39,14 @@ def loss_estimator(
     Raises
     ------
     ValueError
-        For an estimator that leaves a timestep out of n_t = 1, or responses that share timesteps.
+        For an estimator that leaves a timestep out of n_t = 1, or as `vrpo_theory.exact.loss_gradient_moments`.
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; choose from: {', '.join(ESTIMATORS)}")
-    n = budget.n_t
+    n = scheme.vrpo_budget.n_t
     if n < 2 and estimator != "plug-in":
         raise ValueError(f"{estimator} leaves a timestep out, got n_t={n}; take n_t >= 2")
-    sums = _Sums(Lattice(tabulated, budget, coupling, beta))
+    sums = _Sums(Lattice(tabulated, scheme, beta))
     truth = float(loss(beta * true_margin(tabulated)))
     mean, square = _moments(sums, n, estimator)
     return LossEstimator(mean - truth, square - mean**2)

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.exact._lattice import Lattice, interpolate
 from vrpo_theory.exact.cases import true_margin
 from vrpo_theory.exact.gradients import score_gradient
 from vrpo_theory.exact.grams import GradientGram
 from vrpo_theory.numerics import sigmoid
-from vrpo_theory.types import SIDES, Budget, Case, Side
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import SIDES, Case, Side
 
 Array = NDArray[np.float64]
 
@@ -42,9 +42,7 @@ class LossGradientMoments:
     variance: float
 
 
-def loss_gradient_moments(
-    tabulated: Case, gram: GradientGram, budget: Budget, coupling: Coupling, beta: float
-) -> LossGradientMoments:
+def loss_gradient_moments(tabulated: Case, gram: GradientGram, scheme: Scheme, beta: float) -> LossGradientMoments:
     """Moments of the plug-in gradient Z = -q(s_hat) grad s_hat, q(s) = sigmoid(-s): iid counts, plain weights.
 
     Parameters
@@ -53,13 +51,13 @@ def loss_gradient_moments(
         From `vrpo_theory.exact.tabulate`: gives the law of the score.
     gram : GradientGram
         Of the same pair and policy.
-    coupling : Coupling
-        Timesteps of the two responses not shared.
+    scheme : Scheme
+        Of iid counts and plain weights; timesteps of the two responses not shared.
 
     Raises
     ------
     ValueError
-        If the Gram matrix is of another pair, or the responses share timesteps.
+        If the Gram matrix is of another pair, or the scheme is another one.
 
     Notes
     -----
@@ -76,12 +74,12 @@ def loss_gradient_moments(
     Every h is a correlation on a lattice, read by cubic interpolation: an error of 1.6e-12 a drawn mask (`_lattice`).
     """
     check(tabulated, gram)
-    lattice = Lattice(tabulated, budget, coupling, beta)
+    lattice = Lattice(tabulated, scheme, beta)
     slope, weight = sigmoid(-lattice.score), score_gradient(gram, beta)
     mean = -weight * _given_mask(lattice, gram, slope)
     true = -float(sigmoid(-beta * true_margin(tabulated))) * weight
     once = weight**2 / gram.prob * np.diag(gram.gram) * _given_mask(lattice, gram, slope**2)
-    second = once.sum() / budget.n + _over_pairs(lattice, gram, slope**2, weight)
+    second = once.sum() / lattice.budget.n + _over_pairs(lattice, gram, slope**2, weight)
     return summary(gram, mean, true, float(second))
 
 

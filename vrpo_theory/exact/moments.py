@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.couplings import Contrast
 from vrpo_theory.designs.base import Design
 from vrpo_theory.exact.blocks import Blocks, chance, joined_laws
 from vrpo_theory.numerics import total
+from vrpo_theory.schemes import VRPO, Scheme
 from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine
 from vrpo_theory.weightings.base import Separable, Weighting
-from vrpo_theory.weightings.plain import PLAIN
 
 Profiles = Mapping[Side, Profile]
 Array = NDArray[np.float64]
 
 
-def contrast_moments(profile: Profile, contrast: Contrast, design: Design, weighting: Weighting = PLAIN) -> Moments:
+def contrast_moments(profile: Profile, contrast: Contrast, scheme: Scheme = VRPO) -> Moments:
     """Moments of one timestep's term for a contrast: mean, V_t and V_yt (2505.19223v2, Lemma 5).
 
     Raises
@@ -27,23 +27,15 @@ def contrast_moments(profile: Profile, contrast: Contrast, design: Design, weigh
     ValueError
         If timesteps are not iid, so that no such components exist; or as `margin_variance`.
     """
-    return _group_moments((contrast,), {contrast.side: profile}, design, weighting)
+    return _group_moments((contrast,), {contrast.side: profile}, scheme)
 
 
-def margin_moments(profiles: Profiles, design: Design, coupling: Coupling, weighting: Weighting = PLAIN) -> Moments:
-    """Moments of one timestep's term of the margin: the sum over independent groups of contrasts."""
-    return combine([_group_moments(group, profiles, design, weighting) for group in coupling.groups])
+def margin_moments(profiles: Profiles, scheme: Scheme = VRPO) -> Moments:
+    """Moments of one timestep's term of the margin, of one mask: the sum over independent groups of contrasts."""
+    return combine([_group_moments(group, profiles, scheme) for group in scheme.coupling.groups])
 
 
-def margin_mean(
-    profiles: Profiles,
-    design: Design,
-    budget: Budget,
-    coupling: Coupling,
-    weighting: Weighting = PLAIN,
-    *,
-    sides: Sequence[Side] = SIDES,
-) -> float:
+def margin_mean(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequence[Side] = SIDES) -> float:
     """Exact mean of the margin in nats, biased designs and dependent masks included.
 
     Parameters
@@ -57,22 +49,14 @@ def margin_mean(
         For a weighting that is not separable; those keep plain weighting's mean wherever they are admitted.
     """
     parts = []
-    for contrast in (c for c in coupling.contrasts if c.side in sides):
-        view = _View(profiles[contrast.side], contrast, design, weighting)
-        (blocks,) = joined_laws(design, (view.length,), budget)
+    for contrast in (c for c in scheme.coupling.contrasts if c.side in sides):
+        view = _View(profiles[contrast.side], contrast, scheme)
+        (blocks,) = joined_laws(view.design, (view.length,), scheme.budget)
         parts.append(blocks.times * blocks.moments(*view.terms(blocks))[0])
     return total(np.concatenate(parts))
 
 
-def margin_variance(
-    profiles: Profiles,
-    design: Design,
-    budget: Budget,
-    coupling: Coupling,
-    weighting: Weighting = PLAIN,
-    *,
-    sides: Sequence[Side] = SIDES,
-) -> float:
+def margin_variance(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequence[Side] = SIDES) -> float:
     """Exact variance of the margin in nats squared, for any design that sees masks through their count.
 
     Parameters
@@ -85,35 +69,37 @@ def margin_variance(
     ValueError
         For dependent masks or a non-separable weighting: those need the joint draws (`Design.joint`) or Monte Carlo.
     """
-    groups = [tuple(c for c in group if c.side in sides) for group in coupling.groups]
+    groups = [tuple(c for c in group if c.side in sides) for group in scheme.coupling.groups]
     parts = []
     for group in filter(None, groups):
-        views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
-        _, between, within = _components(_group_laws(group, profiles, design, budget), views)
-        parts.append(between + within / budget.n_yt)
-    return total(parts)
+        views = [_View(profiles[contrast.side], contrast, scheme) for contrast in group]
+        _, between, within = _components(_group_laws(views, scheme.budget), views)
+        parts.append(between + within / scheme.budget.n_yt)
+    return total(parts) / scheme.groups
 
 
-def _group_laws(group: Sequence[Contrast], profiles: Profiles, design: Design, budget: Budget) -> tuple[Blocks, ...]:
-    lengths = tuple(profiles[contrast.side].length for contrast in group)
+def _group_laws(views: Sequence[_View], budget: Budget) -> tuple[Blocks, ...]:
+    design, lengths = views[0].design, tuple(view.length for view in views)
     if design.form == "time":  # a law of t is a quadrature rule: the same one for both responses
         lengths = (max(lengths),) * len(lengths)
     return joined_laws(design, lengths, budget)
 
 
-def _group_moments(group: Sequence[Contrast], profiles: Profiles, design: Design, weighting: Weighting) -> Moments:
+def _group_moments(group: Sequence[Contrast], profiles: Profiles, scheme: Scheme) -> Moments:
+    views = [_View(profiles[contrast.side], contrast, scheme) for contrast in group]
+    design = views[0].design
     if not design.iid_timesteps:
         raise ValueError(f"{design.name}: timesteps are not iid, so V_t and V_yt do not apply; use margin_variance")
-    views = [_View(profiles[contrast.side], contrast, design, weighting) for contrast in group]
-    return Moments(*_components(_group_laws(group, profiles, design, Budget(1, 1)), views))
+    return Moments(*_components(_group_laws(views, Budget(1, 1)), views))
 
 
 class _View:
     """One contrast of a response as a design and its weights see it."""
 
-    def __init__(self, profile: Profile, contrast: Contrast, design: Design, weighting: Weighting) -> None:
+    def __init__(self, profile: Profile, contrast: Contrast, scheme: Scheme) -> None:
         c = np.array(contrast.coefficients)
-        self.length, self.design, self.weighting = profile.length, design, _separable(weighting)
+        self.length, self.design = profile.length, scheme.design_of(contrast.side)
+        self.weighting = require_separable(scheme.weighting)
         self.mean = profile.mean @ c
         self.variance = np.einsum("lij,i,j->l", profile.covariance, c, c)
 
@@ -168,7 +154,8 @@ def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:
     return total(width * (at_x - prob_x @ x) * (at_y - prob_y @ y))
 
 
-def _separable(weighting: Weighting) -> Separable:
+def require_separable(weighting: Weighting) -> Separable:
+    """The weights; ValueError where they join masks."""
     if not isinstance(weighting, Separable):
         raise ValueError(
             f"{weighting.name} weights join masks, so the variance does not follow from profiles; "

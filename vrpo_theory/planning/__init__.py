@@ -1,12 +1,11 @@
 """Choosing a design, weights, timesteps, masks and sharing from a pilot, under a cost model."""
 
-from vrpo_theory.planning.candidates import Candidate, Cost, candidates, predicted
+from vrpo_theory.planning.candidates import Cost, candidates, label, predicted
 from vrpo_theory.planning.pilot import Group, Pilot, Sample, forward_passes, run_pilot
-from vrpo_theory.planning.plan import Plan, make_plan, plan
+from vrpo_theory.planning.plan import Plan, make_plan, plan, with_gradient
 from vrpo_theory.planning.planner import Forecast, Planner
 
 __all__ = [
-    "Candidate",
     "Cost",
     "Forecast",
     "Group",
@@ -16,8 +15,10 @@ __all__ = [
     "Sample",
     "candidates",
     "forward_passes",
+    "label",
     "make_plan",
     "plan",
     "predicted",
     "run_pilot",
+    "with_gradient",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from vrpo_theory.designs.without_replacement import WithoutReplacement
 from vrpo_theory.exact import margin_variance
 from vrpo_theory.numerics import total, variance_estimate
 from vrpo_theory.planning.pilot import Pilot
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Profile, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -58,23 +59,7 @@ class Cost:
         return int(limit / (self.timestep + n_yt * self.mask) + 1e-9)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """One way to spend the budget."""
-
-    design: Design
-    weighting: Weighting
-    budget: Budget
-    coupling: Coupling
-
-    @property
-    def name(self) -> str:
-        """As the command line writes it."""
-        shared = "shared" if self.coupling.shared else "not shared"
-        return f"{self.design.address} {self.weighting.spec} {self.budget.n_t}x{self.budget.n_yt} {shared}"
-
-
-def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)) -> list[Candidate]:
+def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)) -> list[Scheme]:
     """Every design, split of the budget and sharing that is tried within a cost; VRPO's choice first.
 
     Raises
@@ -86,32 +71,36 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAI
     if not budgets:
         raise ValueError(f"a budget of {limit:g} does not pay for one mask at {cost.timestep + cost.mask:g}; raise it")
     plain = [
-        Candidate(design, PLAIN, budget, Coupling(shared))
+        Scheme(design, PLAIN, budget, Coupling(shared))
         for shared in (True, False)
         for design in DESIGNS
         for budget in budgets
         if PLAIN in weightings
     ]
-    joined = [
-        Candidate(PowerStrata(), w, budgets[0], Coupling(True)) for w in weightings if w != PLAIN and budgets[0].n > 1
-    ]
+    joined = [Scheme(PowerStrata(), w, budgets[0]) for w in weightings if w != PLAIN and budgets[0].n > 1]
     return plain + joined
 
 
-def predicted(candidate: Candidate, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
+def label(scheme: Scheme) -> str:
+    """A candidate in a table: design, weights, timesteps x masks, sharing."""
+    shared = "shared" if scheme.coupling.shared else "not shared"
+    return f"{scheme.design.address} {scheme.weighting.spec} {scheme.budget.n_t}x{scheme.budget.n_yt} {shared}"
+
+
+def predicted(scheme: Scheme, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
     """Variance of each pair's margin under plain weights, in nats squared, from profiles."""
-    return [total([_variance(candidate, pair, side) for side in SIDES]) for pair in profiles]
+    plain = replace(scheme, weighting=PLAIN)
+    return [total([_variance(plain, pair, side) for side in SIDES]) for pair in profiles]
 
 
-def _variance(candidate: Candidate, profiles: Mapping[Side, Profile], side: Side) -> float:
+def _variance(scheme: Scheme, profiles: Mapping[Side, Profile], side: Side) -> float:
     """One response's part. More timesteps than tokens are independent sets, and each size of set is worked out once."""
-    n_t, n_yt = candidate.budget.n_t, candidate.budget.n_yt
+    n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
     number = -(-n_t // profiles[side].length)
     size, larger = divmod(n_t, number)
     times = {size: number - larger, size + 1: larger}
     return total([
-        count * (k / n_t) ** 2
-        * margin_variance(profiles, candidate.design, Budget(k, n_yt), candidate.coupling, sides=[side])
+        count * (k / n_t) ** 2 * margin_variance(profiles, replace(scheme, budget=Budget(k, n_yt)), sides=[side])
         for k, count in times.items()
         if count
     ])  # fmt: skip

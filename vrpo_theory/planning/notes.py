@@ -6,20 +6,21 @@ import math
 from collections.abc import Iterator
 
 from vrpo_theory.exact import MAX_LENGTH
-from vrpo_theory.planning.candidates import Candidate
+from vrpo_theory.planning.candidates import label
 from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
 
 
-def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Candidate | None) -> Iterator[str]:
+def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Scheme | None) -> Iterator[str]:
     """Sentences for people.
 
     Parameters
     ----------
     best, vrpo : Forecast
         The recommendation, and VRPO's choice at the same cost.
-    doubtful : Candidate or None
+    doubtful : Scheme or None
         What is predicted to be better than the recommendation, by a gain that the pilot cannot vouch for.
     """
     if best.variance.value == 0:
@@ -28,16 +29,16 @@ def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Candidate 
     if not planner.parts:
         yield "the pilot has two groups, so its predictions have no errors: raise --pilot"
     if doubtful is not None:
-        yield _doubt(planner, doubtful, best.candidate)
-    if best.candidate != vrpo.candidate:
-        ratio = planner.ratio(best.candidate, vrpo.candidate)
+        yield _doubt(planner, doubtful, best.scheme)
+    if best.scheme != vrpo.scheme:
+        ratio = planner.ratio(best.scheme, vrpo.scheme)
         within = planner.interval(ratio)
         if within is not None and within[1] >= 1:
             yield (
                 "the pilot cannot tell the recommendation from VRPO's choice: the ratio of their variances is "
                 f"{plus_minus(ratio)}{_deciding(planner, ratio)}"
             )
-    if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.candidate.budget.n:
+    if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.scheme.budget.n:
         yield (
             f"responses have at most {planner.pilot.longest} tokens: `vrpo score --method exact` takes "
             f"{2**planner.pilot.longest - 1} forward passes per response and model at most, and has no error"
@@ -52,13 +53,13 @@ def _why_still(planner: Planner) -> str:
     return "policy and reference differ by the same amount under every mask of the pilot"
 
 
-def _doubt(planner: Planner, doubtful: Candidate, best: Candidate) -> str:
+def _doubt(planner: Planner, doubtful: Scheme, best: Scheme) -> str:
     weighting = doubtful.weighting
     if doubtful.budget.n < planner.pilot.size:
         return f"{weighting.spec} weights were tried on {planner.pilot.size} masks, which says nothing about fewer"
     gain = planner.gains[weighting]
     return (
-        f"{doubtful.name} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
+        f"{label(doubtful)} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
         f"variance and is not recommended: the pilot is too small to vouch for its weights, whose variance over plain "
         f"ones is {plus_minus(gain)}{_deciding(planner, gain)}"
     )

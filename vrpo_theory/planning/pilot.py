@@ -10,23 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo
-from vrpo_theory.couplings import Coupling, Draw
+from vrpo_theory.couplings import Draw
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.numerics import total
 from vrpo_theory.planning.fit import fit_profile
+from vrpo_theory.randomness import PILOT
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Profile, Side
 from vrpo_theory.weightings.base import Weighting
 
 Array = NDArray[np.float64]
 
-DESIGN, SHARED = PowerStrata(), Coupling(shared=True)
 SIZE = 8
 """Masks of one group: an estimate's worth, so that weights which join masks can be tried on it.
 
 Neither budget nor target nor the pilot's size changes a group's draws, so that one pilot serves every plan.
 """
-REPEAT = -1
-"""Where the pilot's draws live: no estimate has this repeat, so pilot draws never enter a later mean."""
+SCHEME = Scheme(PowerStrata(), budget=Budget(SIZE))
+"""One group of a pilot; groups are drawn in turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,11 +168,7 @@ def run_pilot(
         For no evaluation.
     """
     groups = group_count(evaluations)
-    drawn = [
-        SHARED.draw(case.pair, DESIGN, Budget(SIZE), seed=seed, repeat=REPEAT, group=group)
-        for case in cases
-        for group in range(groups)
-    ]
+    drawn = [SCHEME.draw(case.pair, seed=seed, repeat=PILOT, group=group) for case in cases for group in range(groups)]
     terms = _terms([case for case in cases for _ in range(groups)], drawn, batch_tokens, progress)
     return Pilot([
         {

@@ -5,20 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from vrpo_theory import batching, elbo, preference, sampling
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import total
-from vrpo_theory.planning.candidates import MOST, TRIED, Candidate, Cost
+from vrpo_theory.planning.candidates import MOST, Cost
 from vrpo_theory.planning.notes import notes
 from vrpo_theory.planning.pilot import run_pilot
 from vrpo_theory.planning.planner import Forecast, Planner
 from vrpo_theory.planning.targets import least_budget
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Budget, Case, Estimate
-from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.plain import PLAIN
 
 GRADIENT_POOL = Budget(6, 2)
 SHOWN = 8
@@ -37,10 +33,10 @@ class Plan:
         The recommendation at twice the budget.
     ratio : Estimate
         Variance of the recommendation over that of VRPO's choice.
-    ranking : sequence of (Candidate, Estimate)
+    ranking : sequence of (Scheme, Estimate)
         Candidates that can be recommended and their mean predicted variance of the score, best first; the first few
         with errors.
-    doubtful : sequence of (Candidate, Estimate)
+    doubtful : sequence of (Scheme, Estimate)
         The same for those whose gain the pilot cannot vouch for.
     cost : float
         Forward passes per response and model.
@@ -56,8 +52,8 @@ class Plan:
     vrpo: Forecast
     doubled: Forecast
     ratio: Estimate
-    ranking: Sequence[tuple[Candidate, Estimate]]
-    doubtful: Sequence[tuple[Candidate, Estimate]]
+    ranking: Sequence[tuple[Scheme, Estimate]]
+    doubtful: Sequence[tuple[Scheme, Estimate]]
     cost: float
     evaluations: int
     groups: int
@@ -91,13 +87,13 @@ def make_plan(
     ranking = planner.ranking(limit)
     vouched, doubtful = ([row for row in ranking if planner.vouched(row[0]) == wanted] for wanted in (True, False))
     best, doubled = planner.forecast(vouched[0][0]), planner.forecast(planner.recommend(2 * limit))
-    vrpo = planner.forecast(Candidate(IidCount(), PLAIN, Budget(planner.cost.timesteps(1, limit)), Coupling(True)))
+    vrpo = planner.forecast(Scheme(budget=Budget(planner.cost.timesteps(1, limit))))
     better = [c for c, variance in doubtful if variance < best.variance.value]
     return Plan(
         best,
         vrpo,
         doubled,
-        planner.ratio(best.candidate, vrpo.candidate),
+        planner.ratio(best.scheme, vrpo.scheme),
         _with_errors(planner, vouched),
         _with_errors(planner, doubtful),
         limit,
@@ -123,53 +119,60 @@ def _limit(planner: Planner, budget: float | None, target_stderr: float | None, 
     return limit
 
 
-def _with_errors(planner: Planner, rows: Sequence[tuple[Candidate, float]]) -> list[tuple[Candidate, Estimate]]:
+def _with_errors(planner: Planner, rows: Sequence[tuple[Scheme, float]]) -> list[tuple[Scheme, Estimate]]:
     """Errors for the first few: each takes the jackknife's many predictions."""
-    first = [(candidate, planner.mean_variance(candidate)) for candidate, _ in rows[:SHOWN]]
-    return first + [(candidate, Estimate(value, None, "not worked out")) for candidate, value in rows[SHOWN:]]
+    first = [(scheme, planner.mean_variance(scheme)) for scheme, _ in rows[:SHOWN]]
+    return first + [(scheme, Estimate(value, None, "not worked out")) for scheme, value in rows[SHOWN:]]
 
 
 def plan(
     cases: Sequence[Case],
     *,
     pilot: int = 64,
-    budget: float | None = None,
-    target_stderr: float | None = None,
-    target_bias: float | None = None,
     cost: Cost | None = None,
     beta: float = preference.BETA,
     seed: int = 0,
-    weightings: Sequence[Weighting] = (PLAIN, *TRIED),
-    gradient: str = "none",
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
+    **target: float | None,
 ) -> Plan:
-    """Run a pilot of so many evaluations a response, and plan; parameters as in `make_plan` and `run_pilot`.
+    """Run a pilot, and plan.
 
     Parameters
     ----------
-    gradient : {"none", "full", "up-proj"}
-        Whose gradient's variance to predict as well, from a small pool of its own: 12 backward passes a response.
+    pilot : int
+        Masks per response, as in `run_pilot`.
+    target : float
+        One of budget, target_stderr and target_bias, as in `make_plan`.
     """
     data = run_pilot(cases, pilot, seed=seed, batch_tokens=batch_tokens, progress=progress)
-    planner = Planner(data, beta, cost or Cost(), weightings)
-    targets: dict[str, Any] = {"budget": budget, "target_stderr": target_stderr, "target_bias": target_bias}
-    found = make_plan(planner, **targets)
+    found = make_plan(Planner(data, beta, cost or Cost()), **target)
     if pilot < found.evaluations:
         raised = f"the pilot has {found.evaluations} forward passes per response and model, its least, not {pilot}"
         found = replace(found, notes=[raised, *found.notes])
-    if gradient == "none":
-        return found
-    budget_of = found.vrpo.candidate.budget
-    return replace(found, gradient=_gradient(cases, budget_of, gradient, beta, seed, batch_tokens))
+    return found
 
 
-def _gradient(
-    cases: Sequence[Case], budget: Budget, parameters: str, beta: float, seed: int, batch_tokens: int
-) -> float:
+def with_gradient(
+    found: Plan,
+    cases: Sequence[Case],
+    parameters: str = "full",
+    *,
+    beta: float = preference.BETA,
+    seed: int = 0,
+    batch_tokens: int = batching.BATCH_TOKENS,
+) -> Plan:
+    """A plan with the variance of the loss gradient, from a small pool of its own: 12 backward passes per response.
+
+    Parameters
+    ----------
+    parameters : {"full", "up-proj"}
+        Whose gradient.
+    """
     pools = sampling.draw_pools(cases, GRADIENT_POOL, seed=seed, batch_tokens=batch_tokens)
-    found = [
+    sketched = [
         sampling.draw_gradient_pool(case, pool, parameters=parameters, seed=seed)
         for case, pool in zip(cases, pools, strict=True)
     ]
-    return total([p.loss_gradient_variance(budget, Coupling(), beta, seed=seed).value for p in found]) / len(found)
+    variances = [p.loss_gradient_variance(found.vrpo.scheme, beta, seed=seed).value for p in sketched]
+    return replace(found, gradient=total(variances) / len(variances))

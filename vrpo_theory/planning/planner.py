@@ -10,12 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.base import Design
 from vrpo_theory.numerics import jackknife, total
 from vrpo_theory.planning.candidates import (
     TRIED,
-    Candidate,
     Cost,
     candidates,
     measured_gain,
@@ -23,6 +20,7 @@ from vrpo_theory.planning.candidates import (
     score_estimates,
 )
 from vrpo_theory.planning.pilot import Pilot
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import loss
 from vrpo_theory.types import Budget, Estimate
 from vrpo_theory.weightings.base import Weighting
@@ -44,11 +42,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a candidate is predicted to give, means over pairs.
+    """What a scheme is predicted to give, means over pairs.
 
     Parameters
     ----------
-    candidate : Candidate
+    scheme : Scheme
     variance : Estimate
         Of the score, nats squared; its error by leaving pilot groups out.
     interval : (float, float) or None
@@ -57,7 +55,7 @@ class Forecast:
         Of the loss: the sharp bound, and q (1 - q) V/2.
     """
 
-    candidate: Candidate
+    scheme: Scheme
     variance: Estimate
     interval: tuple[float, float] | None
     bias_bound: float
@@ -78,7 +76,7 @@ class Planner:
     ) -> None:
         self.pilot, self.beta, self.cost, self.weightings = pilot, beta, cost, weightings
         self.profiles = pilot.profiles()
-        self._known: dict[Candidate, Array] = {}
+        self._known: dict[Scheme, Array] = {}
 
     @cached_property
     def parts(self) -> list[Planner]:
@@ -109,20 +107,20 @@ class Planner:
         """The pilot's own score of every pair."""
         return [self.beta * margin for margin in score_estimates(self.pilot)]
 
-    def variances(self, candidate: Candidate) -> Array:
+    def variances(self, scheme: Scheme) -> Array:
         """Predicted variance of every pair's score, nats squared; 0 where it is the rounding of the terms."""
-        n_t, n_yt = candidate.budget.n_t, candidate.budget.n_yt
+        n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
         steps = min(n_t, SETS * self.pilot.longest)
-        margin = self._worked_out(candidate.design, Budget(steps, n_yt), candidate.coupling)
-        return self.beta**2 * self.measured.get(candidate.weighting, 1.0) * steps / n_t * margin
+        margin = self._worked_out(replace(scheme, weighting=PLAIN, budget=Budget(steps, n_yt)))
+        return self.beta**2 * self.measured.get(scheme.weighting, 1.0) * steps / n_t * margin
 
-    def mean_variance(self, candidate: Candidate) -> Estimate:
+    def mean_variance(self, scheme: Scheme) -> Estimate:
         """Mean of `variances` over pairs, with its error."""
-        return _with_error(self._mean(candidate), [part._mean(candidate) for part in self.parts])
+        return _with_error(self._mean(scheme), [part._mean(scheme) for part in self.parts])
 
-    def ratio(self, candidate: Candidate, other: Candidate) -> Estimate:
-        """Mean variance of one candidate over another's; 1 where neither varies."""
-        return _with_error(self._ratio(candidate, other), [part._ratio(candidate, other) for part in self.parts])
+    def ratio(self, scheme: Scheme, other: Scheme) -> Estimate:
+        """Mean variance of one scheme over another's; 1 where neither varies."""
+        return _with_error(self._ratio(scheme, other), [part._ratio(scheme, other) for part in self.parts])
 
     def interval(self, estimate: Estimate) -> tuple[float, float] | None:
         """Where a positive quantity is, at `LEVEL`; None where there is no error, or nothing to tell."""
@@ -134,13 +132,13 @@ class Planner:
         factor = math.exp(min(quantile * estimate.stderr / estimate.value, math.log(1e9)))
         return estimate.value / factor, estimate.value * factor
 
-    def forecast(self, candidate: Candidate) -> Forecast:
-        """Predictions for one candidate, with errors."""
-        variance, per_pair = self.mean_variance(candidate), self.variances(candidate)
+    def forecast(self, scheme: Scheme) -> Forecast:
+        """Predictions for one scheme, with errors."""
+        variance, per_pair = self.mean_variance(scheme), self.variances(scheme)
         bound, local = (total(f(self.scores, per_pair)) / len(per_pair) for f in (loss.bias_bound, loss.local_bias))
-        return Forecast(candidate, variance, self.interval(variance), bound, local)
+        return Forecast(scheme, variance, self.interval(variance), bound, local)
 
-    def ranking(self, limit: float) -> list[tuple[Candidate, float]]:
+    def ranking(self, limit: float) -> list[tuple[Scheme, float]]:
         """Every candidate within the cost, best mean predicted variance first, but those not vouched for last.
 
         Variances that are the same but for rounding keep the order of `candidates`, on any machine.
@@ -148,33 +146,32 @@ class Planner:
         found = [(c, self._mean(c)) for c in candidates(limit, self.cost, self.weightings)]
         return sorted(found, key=lambda item: (not self.vouched(item[0]), float(f"{item[1]:.9g}")))
 
-    def recommend(self, limit: float) -> Candidate:
+    def recommend(self, limit: float) -> Scheme:
         """The best candidate that the pilot can vouch for."""
         return self.ranking(limit)[0][0]
 
-    def vouched(self, candidate: Candidate) -> bool:
+    def vouched(self, scheme: Scheme) -> bool:
         """Plain weights are predicted by theory; others need a measured gain whose interval is below 1.
 
         The gain was measured on groups; it grows with the number of masks, so it says nothing about fewer.
         """
-        if candidate.weighting == PLAIN:
+        if scheme.weighting == PLAIN:
             return True
-        within = self.interval(self.gains[candidate.weighting])
-        return candidate.budget.n >= self.pilot.size and within is not None and within[1] < 1
+        within = self.interval(self.gains[scheme.weighting])
+        return scheme.budget.n >= self.pilot.size and within is not None and within[1] < 1
 
-    def _worked_out(self, design: Design, budget: Budget, coupling: Coupling) -> Array:
+    def _worked_out(self, plain: Scheme) -> Array:
         """Variance of every pair's margin under plain weights, kept for the next time."""
-        plain = Candidate(design, PLAIN, budget, coupling)
         if plain not in self._known:
             found = np.array(predicted(plain, self.profiles))
-            self._known[plain] = np.where(found * budget.n > self.pilot.rounding, found, 0.0)
+            self._known[plain] = np.where(found * plain.passes > self.pilot.rounding, found, 0.0)
         return self._known[plain]
 
-    def _mean(self, candidate: Candidate) -> float:
-        return float(self.variances(candidate).mean())
+    def _mean(self, scheme: Scheme) -> float:
+        return float(self.variances(scheme).mean())
 
-    def _ratio(self, candidate: Candidate, other: Candidate) -> float:
-        over, under = self._mean(candidate), self._mean(other)
+    def _ratio(self, scheme: Scheme, other: Scheme) -> float:
+        over, under = self._mean(scheme), self._mean(other)
         return over / under if under > 0 else 1.0
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from vrpo_theory.planning.candidates import Candidate
+from vrpo_theory.planning.candidates import label
 from vrpo_theory.planning.plan import SHOWN, Plan
 from vrpo_theory.planning.planner import LEVEL, Forecast
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.tables import table, wrapped
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
@@ -26,7 +28,7 @@ def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
         As in `command`.
     """
     return {
-        "run": _candidate(plan.recommended.candidate) | {"groups": GROUPS},
+        "run": replace(plan.recommended.scheme, groups=GROUPS).document(),
         "command": command(plan, options),
         "cost": plan.cost,
         "pilot": {
@@ -40,9 +42,9 @@ def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
         "ratio_to_vrpo": {"value": plan.ratio.value, "stderr": plan.ratio.stderr},
         "var_gradient": plan.gradient,
         "ranking": [
-            _candidate(c) | {"var_score": variance.value, "stderr": variance.stderr, "vouched": vouched}
+            scheme.document() | {"var_score": variance.value, "stderr": variance.stderr, "vouched": vouched}
             for rows, vouched in ((plan.ranking, True), (plan.doubtful, False))
-            for c, variance in rows
+            for scheme, variance in rows
         ],
         "notes": list(plan.notes),
     }
@@ -56,7 +58,7 @@ def command(plan: Plan, options: Sequence[str] = ()) -> str:
     options : sequence of str
         What the user gave that the command needs too: checkpoints, pairs, precision.
     """
-    best = plan.recommended.candidate
+    best = plan.recommended.scheme
     words = ["vrpo", "score", *options, "--method", "mc"]
     words += ["--n-t", str(best.budget.n_t), "--n-yt", str(best.budget.n_yt)]
     words += [] if best.coupling.shared else ["--no-shared"]
@@ -97,23 +99,13 @@ def _row(name: str, f: Forecast) -> list[str]:
     return [name, plus_minus(f.variance), within, f"{f.bias_local:.1e}", f"{f.bias_bound:.1e}"]
 
 
-def _ranking(title: str, rows: Sequence[tuple[Candidate, Estimate]], width: int | None) -> str:
+def _ranking(title: str, rows: Sequence[tuple[Scheme, Estimate]], width: int | None) -> str:
     header = ["variance", "design, weights, timesteps x masks, sharing"]
-    return table(header, [[plus_minus(v), c.name] for c, v in rows], title=title, left={1}, width=width)
-
-
-def _candidate(c: Candidate) -> dict[str, Any]:
-    return {
-        "design": c.design.address,
-        "weighting": c.weighting.spec,
-        "n_t": c.budget.n_t,
-        "n_yt": c.budget.n_yt,
-        "shared": c.coupling.shared,
-    }
+    return table(header, [[plus_minus(v), label(s)] for s, v in rows], title=title, left={1}, width=width)
 
 
 def _forecast(f: Forecast) -> dict[str, Any]:
-    return _candidate(f.candidate) | {
+    return f.scheme.document() | {
         "var_score": f.variance.value,
         "stderr": f.variance.stderr,
         "interval": f.interval,

@@ -7,8 +7,18 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from vrpo_theory.couplings import Coupling
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Budget
+
 
 @cache
 def tables() -> dict[str, Any]:
     """All printed tables; keys as in ``paper_tables.json``."""
     return json.loads(resources.files("vrpo_theory.reproduce").joinpath("paper_tables.json").read_text())
+
+
+def configurations() -> list[Scheme]:
+    """The columns of the ablation, the base first: VRPO's design and weights, other budgets and sharing."""
+    columns = tables()["table2_ablation"]["configurations"]
+    return [Scheme(budget=Budget(c["n_t"], c["n_yt"]), coupling=Coupling(c["shared"])) for c in columns]

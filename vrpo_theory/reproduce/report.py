@@ -10,6 +10,7 @@ from typing import Any
 from vrpo_theory import tables
 from vrpo_theory.reproduce.base import Exhibit
 from vrpo_theory.runs.console import show, show_table
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.uncertainty import with_error
 
 Cells = Sequence[Mapping[str, Any]]
@@ -40,6 +41,11 @@ def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
 
 def _with_unit(cell: Mapping[str, Any]) -> str:
     return f"{cell['row']}  ({cell['unit']})" if cell["unit"] else str(cell["row"])
+
+
+def configuration(scheme: Scheme) -> dict[str, Any]:
+    """A scheme of iid counts as part of a cell's column."""
+    return {"n_t": scheme.budget.n_t, "n_yt": scheme.budget.n_yt, "shared": scheme.coupling.shared}
 
 
 def column_label(column: Mapping[str, Any]) -> str:

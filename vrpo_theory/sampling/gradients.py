@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, preference
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.base import Design
 from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.numerics import variance_from_squares
-from vrpo_theory.types import Budget, Case, Estimate, Side
-from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.plain import PLAIN
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Case, Estimate
 
 
 def gradient_variance(
     case: Case,
-    design: Design | Mapping[Side, Design],
-    budget: Budget,
-    coupling: Coupling,
+    scheme: Scheme,
     repeats: int,
     *,
     seed: int,
     parameters: str = "full",
-    weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
     batch_tokens: int = batching.BATCH_TOKENS,
     scores: Sequence[float] | None = None,
@@ -36,7 +30,6 @@ def gradient_variance(
 
     Parameters
     ----------
-    design : Design, or one by side
     parameters : {"full", "up-proj"}
         All parameters of the policy, or the up-projection of its first block (the paper's proxy, 2505.19223v2, D.5).
     scores : (repeats,) floats, optional
@@ -51,9 +44,9 @@ def gradient_variance(
     rows = []
     with differentiating(trainable(case.policy), chosen):
         for repeat in range(repeats):
-            draws = coupling.draw(case.pair, design, budget, seed=seed, repeat=repeat)
+            draws = scheme.draws(case.pair, seed=seed, repeat=repeat)
             known = None if scores is None else float(scores[repeat])
-            preference.backward(case, draws, weighting, beta=beta, batch_tokens=batch_tokens, score=known)
+            preference.backward(case, draws, scheme.weighting, beta=beta, batch_tokens=batch_tokens, score=known)
             rows.append(_take_gradient(chosen))
     mean = np.mean(rows, axis=0, dtype=float)
     return variance_from_squares(np.array([np.sum((row - mean) ** 2, dtype=float) for row in rows]))

@@ -18,19 +18,15 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, elbo, preference
 from vrpo_theory.convolution import Slot
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import jackknife, sample_variance, total
+from vrpo_theory.randomness import POOL
 from vrpo_theory.sampling._pool_laws import left_out_means
 from vrpo_theory.sampling.scores import nested_moments
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Moments, Side, combine
-from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
-
-SHARED = Coupling(shared=True)
-REPEAT = -2
-"""Where the pool's draws live: those of no estimate and of no pilot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +55,15 @@ class Pool:
         """Unbiased components of the margin under a coupling; None where K = 1 cannot tell them apart."""
         return combine([self._contrast(c) for c in coupling.contrasts])
 
-    def score_variance(self, budget: Budget, coupling: Coupling, beta: float) -> Estimate:
-        """beta^2 (V_t/n_t + V_yt/n), unbiased; its error by leaving timesteps out, those of each side in turn."""
+    def score_variance(self, scheme: Scheme, beta: float) -> Estimate:
+        """beta^2 (V_t/n_t + V_yt/n), unbiased; its error by leaving timesteps out, those of each side in turn.
+
+        Raises
+        ------
+        ValueError
+            For a scheme of other designs or weights than iid counts and plain ones.
+        """
+        budget, coupling = scheme.vrpo_budget, scheme.coupling
         value = lemma5.variance(self.moments(coupling), budget)
         left = np.full((len(self.terms), self.budget.n_t), value)
         for row, side in zip(left, self.terms, strict=True):
@@ -69,13 +72,14 @@ class Pool:
                 row += [lemma5.variance(part, budget) - lemma5.variance(whole, budget) for part in rest]
         return jackknife(beta**2 * value, beta**2 * left)
 
-    def losses(self, budget: Budget, coupling: Coupling, beta: float) -> tuple[Estimate, Estimate]:
+    def losses(self, scheme: Scheme, beta: float) -> tuple[Estimate, Estimate]:
         """Bias and variance of the plug-in loss, about the loss of the pool's own score, in nats and nats squared.
 
         Under the pool's law: timesteps, and masks at them, drawn from the pool with replacement. That law's variance of
         the score is a little less than the unbiased one; both results are scaled by the ratio, as both are
-        proportional to it to first order (ours). Errors by leaving timesteps out.
+        proportional to it to first order (ours). Errors by leaving timesteps out. ValueError as `score_variance`.
         """
+        budget, coupling = scheme.vrpo_budget, scheme.coupling
         by_side = [[self.slot(c, budget, beta) for c in coupling.contrasts if c.side == side] for side in self.terms]
         centre = beta * self.margin
 
@@ -84,7 +88,7 @@ class Pool:
             return np.array([gain, gain**2, shift, shift**2])
 
         whole, left = left_out_means(by_side, budget, basis)
-        score = self.score_variance(budget, coupling, beta)
+        score = self.score_variance(scheme, beta)
         found = _bias_and_variance(whole, score.value, centre)
         parts = _bias_and_variance(left, score.left_out, centre)
         bias, variance = (jackknife(float(value), rest) for value, rest in zip(found, parts, strict=True))
@@ -151,9 +155,9 @@ def draw_pools(
     """
     if budget.n_t < 3 or budget.n_yt < 2:
         raise ValueError(f"a pool needs at least 3 timesteps of 2 masks, got {budget.n_t} of {budget.n_yt}")
-    design = IidCount()
-    draws = [SHARED.draw(case.pair, design, budget, seed=seed, repeat=REPEAT) for case in cases]
-    addends = preference.contributions(cases, draws, PLAIN, batch_tokens=batch_tokens, progress=progress)
+    scheme = Scheme(budget=budget)
+    draws = [scheme.draw(case.pair, seed=seed, repeat=POOL) for case in cases]
+    addends = preference.contributions(cases, draws, scheme.weighting, batch_tokens=batch_tokens, progress=progress)
     shape = (budget.n_t, budget.n_yt, 2)
     return [
         Pool({side: budget.n * values.reshape(shape) for side, values in zip(SIDES, row, strict=True)})

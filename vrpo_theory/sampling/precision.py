@@ -9,14 +9,10 @@ from typing import Any
 import numpy as np
 
 from vrpo_theory import batching, elbo
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import total
+from vrpo_theory.randomness import PRECISION
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, Budget, Case, Request
-from vrpo_theory.weightings.plain import PLAIN
-
-REPEAT = -3
-"""Where these draws live: those of no estimate, pilot or pool."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +43,16 @@ def precision_deviations(
     budget : Budget
         Masks a response, shared by policy and reference.
     """
-    coupling = Coupling(shared=True)
-    draws = [d for c in cases for d in coupling.draw(c.pair, IidCount(), budget, seed=seed, repeat=REPEAT)]
+    scheme = Scheme(budget=budget)
+    draws = [d for case in cases for d in scheme.draw(case.pair, seed=seed, repeat=PRECISION)]
     requests = [(d.response, d.masks.mask) for d in draws]
     by_role = [_changes(cases[0].model(role), requests, batch_tokens) for role in ROLES]
     found = []
-    for first in range(0, len(draws), len(coupling.contrasts)):
-        own = range(first, first + len(coupling.contrasts))
+    for first in range(0, len(draws), len(scheme.coupling.contrasts)):
+        own = range(first, first + len(scheme.coupling.contrasts))
         sizes = np.concatenate([np.abs(change[k])[draws[k].masks.mask] for change in by_role for k in own])
         margin = [
-            draws[k].contrast.coefficient(role) * elbo.estimate(draws[k].masks, change[k], PLAIN)
+            draws[k].contrast.coefficient(role) * elbo.estimate(draws[k].masks, change[k], scheme.weighting)
             for role, change in zip(ROLES, by_role, strict=True)
             for k in own
         ]

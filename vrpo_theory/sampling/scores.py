@@ -9,12 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo, functionals, preference
-from vrpo_theory.couplings import Coupling, Draw
-from vrpo_theory.designs.base import Design
+from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import sample_variance, sigmoid, sum_of_means, total
+from vrpo_theory.schemes import VRPO, Scheme
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, Moments, Role, Side, combine
-from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.plain import PLAIN
 
 Drawn = tuple[Sequence[Draw], Sequence[NDArray[np.float64]]]
 """Masks of every contrast, and each mask's addends of the two models' ELBOs."""
@@ -63,14 +61,10 @@ class ScoreEstimate:
 
 def estimate_scores(
     cases: Sequence[Case],
-    design: Design,
-    budget: Budget,
-    coupling: Coupling,
+    scheme: Scheme = VRPO,
     *,
     seed: int,
-    weighting: Weighting = PLAIN,
     beta: float = preference.BETA,
-    groups: int = 1,
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[ScoreEstimate]:
@@ -78,59 +72,47 @@ def estimate_scores(
 
     Parameters
     ----------
-    groups : int
-        Independent estimates, each of the whole budget, whose mean is taken. Two or more give a standard error for any
-        design and weighting; one gives it for iid timesteps and separable weights only. Chosen and rejected are
-        independent, so each gives its own spread: two groups have up to two degrees of freedom, not one. The errors are
-        right in the mean square: over 300 seeds of a Markov pair (L = 16, two-way weights, 4 groups) their root mean
-        square is 0.98 to 1.00 of the spread, +- 0.04; but with so few groups most single ones are low, by 10% at the
-        median.
+    scheme : Scheme
+        Two or more groups give a standard error for any design and weighting; one gives it for iid timesteps and
+        separable weights only. Chosen and rejected are independent, so each gives its own spread: two groups have up
+        to two degrees of freedom, not one. The errors are right in the mean square: over 300 seeds of a Markov pair
+        (L = 16, two-way weights, 4 groups) their root mean square is 0.98 to 1.00 of the spread, +- 0.04; but with so
+        few groups most single ones are low, by 10% at the median.
 
     Raises
     ------
     ValueError
-        If the weights are biased under the design, or ``beta`` is negative or not finite.
+        If ``beta`` is negative or not finite.
     """
     preference.require_beta(beta)
-    weighting.check(design)
-    rows = [
-        (case, coupling.draw(case.pair, design, budget, seed=seed, group=group))
-        for case in cases
-        for group in range(groups)
-    ]
-    addends = preference.contributions(
-        [case for case, _ in rows], [draws for _, draws in rows], weighting, batch_tokens=batch_tokens,
-        progress=progress,
-    )  # fmt: skip
-    study = _Study(design, budget, coupling, weighting)
-    drawn = [(draws, values) for (_, draws), values in zip(rows, addends, strict=True)]
-    return [study.summary(drawn[start : start + groups], beta) for start in range(0, len(drawn), groups)]
+    drawn = _drawn([(case, 0) for case in cases], scheme, seed, batch_tokens, progress)
+    return [_summary(scheme, groups, beta) for groups in drawn]
 
 
 def replicate(
     case: Case,
-    design: Design,
-    budget: Budget,
-    coupling: Coupling,
+    scheme: Scheme,
     repeats: int,
     *,
     seed: int,
-    weighting: Weighting = PLAIN,
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Moments]:
-    """Independent estimates of a case's margin: the mean and the variance components that each one sees.
+    """Independent estimates of a case's margin: the mean and the variance components that each one sees."""
+    drawn = _drawn([(case, repeat) for repeat in range(repeats)], scheme, seed, batch_tokens, progress)
+    return [_mean_moments([_moments(scheme, *group) for group in groups]) for groups in drawn]
 
-    Raises
-    ------
-    ValueError
-        If the weights are biased under the design.
-    """
-    weighting.check(design)
-    draws = [coupling.draw(case.pair, design, budget, seed=seed, repeat=r) for r in range(repeats)]
-    addends = preference.contributions([case] * repeats, draws, weighting, batch_tokens=batch_tokens, progress=progress)
-    study = _Study(design, budget, coupling, weighting)
-    return [study.moments(d, a) for d, a in zip(draws, addends, strict=True)]
+
+def _drawn(
+    jobs: Sequence[tuple[Case, int]], scheme: Scheme, seed: int, batch_tokens: int, progress: elbo.Progress | None
+) -> list[list[Drawn]]:
+    """Every group of every case and repeat, evaluated."""
+    groups = range(scheme.groups)
+    cases = [case for case, _ in jobs for _ in groups]
+    draws = [scheme.draw(case.pair, seed=seed, repeat=repeat, group=group) for case, repeat in jobs for group in groups]
+    addends = preference.contributions(cases, draws, scheme.weighting, batch_tokens=batch_tokens, progress=progress)
+    found: list[Drawn] = list(zip(draws, addends, strict=True))
+    return [found[start : start + scheme.groups] for start in range(0, len(found), scheme.groups)]
 
 
 def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
@@ -158,74 +140,65 @@ def between(values: NDArray[np.float64], budget: Budget) -> float:
     return float(sample_variance(values.reshape(-1, budget.n_t, budget.n_yt).sum((0, 2)) * budget.n_t))
 
 
-@dataclass(frozen=True)
-class _Study:
-    """How estimates were drawn, and so what one of them says about its own error."""
-
-    design: Design
-    budget: Budget
-    coupling: Coupling
-    weighting: Weighting
-
-    @property
-    def iid(self) -> bool:
-        """Whether timesteps are replicates of one another."""
-        return self.design.iid_timesteps and self.weighting.separable
-
-    @property
-    def note(self) -> str:
-        """Why one draw gives no standard error."""
-        if not self.iid:
-            return (
-                f"{self.design.name} with {self.weighting.name} weights: no standard error from one draw; "
-                "take two or more groups"
-            )
-        return "n_t = 1: one timestep gives no standard error; take n_t or groups of at least 2"
-
-    def moments(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Moments:
-        """Mean of the margin, and its components where timesteps are iid and their masks independent."""
-        parts = self._parts(draws, addends)
-        if not (self.iid and self.design.independent_masks):
-            return Moments(total([part.sum() for part in parts]), None, None)
-        return combine([nested_moments(part, self.budget) for part in parts])
-
-    def summary(self, drawn: Sequence[Drawn], beta: float) -> ScoreEstimate:
-        """One estimate of a pair's score, the mean of independent groups."""
-        elbos: dict[tuple[Role, Side], Estimate] = {
-            (role, draw.contrast.side): self._estimate([[addends[k][:, column]] for _, addends in drawn])
-            for k, draw in enumerate(drawn[0][0])
-            for column, role in enumerate(ROLES)
-            if draw.contrast.coefficients[column]
-        }
-        margin = self._estimate([self._parts(draws, addends) for draws, addends in drawn])
-        moments = _mean_moments([self.moments(draws, addends) for draws, addends in drawn], margin.value)
-        blocks = [preference.block_scores(draws, addends, self.weighting, beta) for draws, addends in drawn]
-        return ScoreEstimate(elbos, margin, moments, beta, np.concatenate(blocks))
-
-    def _parts(self, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        """Addends of the margin by independent group of contrasts, (C, n) each."""
-        values = iter([preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)])
-        return [np.stack([next(values) for _ in group]) for group in self.coupling.groups]
-
-    def _estimate(self, groups: Sequence[Sequence[NDArray[np.float64]]]) -> Estimate:
-        """Mean over groups of a sum of independent parts.
-
-        Its error is from what replicates each part: the timesteps of all groups where they are iid, else the groups.
-        """
-        parts = [np.concatenate([self._replicates(part) for part in column]) for column in zip(*groups, strict=True)]
-        found = sum_of_means(parts)
-        return found if found.stderr is not None else replace(found, note=self.note)
-
-    def _replicates(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Independent unbiased values of one part, (m,), from one draw of it."""
-        steps = self.budget.n_t if self.iid else 1
-        terms = part.reshape(-1, steps, part.shape[-1] // steps)
-        return terms.sum((0, 2)) * steps
+def _moments(scheme: Scheme, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Moments:
+    """Mean of the margin, and its components where timesteps are iid and their masks independent."""
+    parts = _parts(scheme, draws, addends)
+    if not (scheme.iid and all(design.independent_masks for design in scheme.designs)):
+        return Moments(total([part.sum() for part in parts]), None, None)
+    return combine([nested_moments(part, scheme.budget) for part in parts])
 
 
-def _mean_moments(found: Sequence[Moments], margin: float) -> Moments:
+def _mean_moments(found: Sequence[Moments]) -> Moments:
     def mean(values: Sequence[float | None]) -> float | None:
         known = [v for v in values if v is not None]
         return total(known) / len(known) if len(known) == len(values) else None
 
+    margin = total([m.mean for m in found]) / len(found)
     return Moments(margin, mean([m.v_time for m in found]), mean([m.v_mask for m in found]))
+
+
+def _summary(scheme: Scheme, drawn: Sequence[Drawn], beta: float) -> ScoreEstimate:
+    """One estimate of a pair's score, the mean of independent groups."""
+    elbos: dict[tuple[Role, Side], Estimate] = {
+        (role, draw.contrast.side): _estimate(scheme, [[addends[k][:, column]] for _, addends in drawn])
+        for k, draw in enumerate(drawn[0][0])
+        for column, role in enumerate(ROLES)
+        if draw.contrast.coefficients[column]
+    }
+    margin = _estimate(scheme, [_parts(scheme, draws, addends) for draws, addends in drawn])
+    moments = replace(_mean_moments([_moments(scheme, *group) for group in drawn]), mean=margin.value)
+    blocks = [preference.block_scores(draws, addends, scheme.weighting, beta) for draws, addends in drawn]
+    return ScoreEstimate(elbos, margin, moments, beta, np.concatenate(blocks))
+
+
+def _parts(scheme: Scheme, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Addends of the margin by independent group of contrasts, (C, n) each."""
+    values = iter([preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)])
+    return [np.stack([next(values) for _ in group]) for group in scheme.coupling.groups]
+
+
+def _estimate(scheme: Scheme, groups: Sequence[Sequence[NDArray[np.float64]]]) -> Estimate:
+    """Mean over groups of a sum of independent parts.
+
+    Its error is from what replicates each part: the timesteps of all groups where they are iid, else the groups.
+    """
+    parts = [np.concatenate([_replicates(scheme, part) for part in column]) for column in zip(*groups, strict=True)]
+    found = sum_of_means(parts)
+    return found if found.stderr is not None else replace(found, note=_why_no_error(scheme))
+
+
+def _replicates(scheme: Scheme, part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Independent unbiased values of one part, (m,), from one draw of it."""
+    steps = scheme.budget.n_t if scheme.iid else 1
+    terms = part.reshape(-1, steps, part.shape[-1] // steps)
+    return terms.sum((0, 2)) * steps
+
+
+def _why_no_error(scheme: Scheme) -> str:
+    """Why one draw gives no standard error."""
+    if not scheme.iid:
+        return (
+            f"{scheme.design.name} with {scheme.weighting.name} weights: no standard error from one draw; "
+            "take two or more groups"
+        )
+    return "n_t = 1: one timestep gives no standard error; take n_t or groups of at least 2"

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, functionals
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.couplings import Contrast
 from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.numerics import jackknife, sigmoid, total
-from vrpo_theory.randomness import Address
-from vrpo_theory.sampling.pool import REPEAT, SHARED, Pool
+from vrpo_theory.randomness import POOL, Address
+from vrpo_theory.sampling.pool import Pool
 from vrpo_theory.sampling.spread import Spread
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Case, Estimate, Request, Side
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -79,23 +79,27 @@ class GradientPool:
         """tr V grad s_hat = beta^2 times Lemma 5 (ii), both responses; unbiased."""
         return beta**2 * total([spread.variance(budget) for spread in self._spread.values()])
 
-    def loss_gradient_variance(
-        self, budget: Budget, coupling: Coupling, beta: float, *, seed: int, estimator: str = "plug-in"
-    ) -> Estimate:
+    def loss_gradient_variance(self, scheme: Scheme, beta: float, *, seed: int, estimator: str = "plug-in") -> Estimate:
         """tr V of the plug-in or leave-one-out gradient of the loss, over draws from the pool.
 
         Scaled, as `Pool.losses`, by the ratio of the unbiased variance of grad s_hat to the pool's own. Its error by
         leaving timesteps out: a draw of one that is left out becomes a draw of another, the rest stay.
+
+        Raises
+        ------
+        ValueError
+            As `Pool.score_variance`.
         """
-        picks = [self._picked(budget, seed, k) for k in range(len(coupling.contrasts))]
-        whole = self._coefficients(picks, budget, coupling, beta, estimator) @ self._factor
+        budget, contrasts = scheme.vrpo_budget, scheme.coupling.contrasts
+        picks = [self._picked(budget, seed, k) for k in range(len(contrasts))]
+        whole = self._coefficients(picks, contrasts, beta, estimator) @ self._factor
 
         def value(side: Side | None = None, step: int = -1) -> float:
-            moved = [p.without(step) if c.side == side else p for p, c in zip(picks, coupling.contrasts, strict=True)]
+            moved = [p.without(step) if c.side == side else p for p, c in zip(picks, contrasts, strict=True)]
             touched = np.any([(m.step != p.step).any((1, 2)) for m, p in zip(moved, picks, strict=True)], axis=0)
             rows = whole.copy()  # most draws do without the timestep anyway
             some = [m.part(touched) for m in moved]
-            rows[touched] = self._coefficients(some, budget, coupling, beta, estimator) @ self._factor
+            rows[touched] = self._coefficients(some, contrasts, beta, estimator) @ self._factor
             return self._scale(budget, side, step) * float(np.sum((rows - rows.mean(0)) ** 2)) / (DRAWS - 1)
 
         steps = range(self.pool.budget.n_t)
@@ -121,21 +125,21 @@ class GradientPool:
         return total([spread.variance(budget) for spread in kept]) / own if own > 0 else 0.0
 
     def _coefficients(
-        self, picks: Sequence[_Picks], budget: Budget, coupling: Coupling, beta: float, estimator: str
+        self, picks: Sequence[_Picks], contrasts: Sequence[Contrast], beta: float, estimator: str
     ) -> Array:
         """How much of each mask's gradient is in the gradient of each estimate, (estimates, masks of both sides)."""
-        terms = [self.pool.values(c)[p.step, p.mask].mean(2) for c, p in zip(coupling.contrasts, picks, strict=True)]
+        terms = [self.pool.values(c)[p.step, p.mask].mean(2) for c, p in zip(contrasts, picks, strict=True)]
         scores = beta * np.sum(terms, axis=0)
         slopes = np.zeros(scores.shape)
         for row, score in zip(slopes, scores, strict=True):
             row[:] = functionals.slopes(estimator, lambda x: -sigmoid(-x), score)
         width = self.pool.budget.n
         out = np.zeros((len(scores), width * len(SIDES)))
-        for contrast, pick in zip(coupling.contrasts, picks, strict=True):
+        for contrast, pick in zip(contrasts, picks, strict=True):
             sign = contrast.coefficient("policy")
             if sign:
                 place = SIDES.index(contrast.side) * width + pick.step * self.pool.budget.n_yt + pick.mask
-                share = beta * sign / budget.n * np.broadcast_to(slopes[:, :, None], place.shape)
+                share = beta * sign / pick.mask[0].size * np.broadcast_to(slopes[:, :, None], place.shape)
                 np.add.at(out, (np.arange(len(out))[:, None, None], place), share)
         return out
 
@@ -196,7 +200,7 @@ def draw_gradient_pool(
         If the model has no such parameters.
     """
     kept = Pool({side: terms[:steps] for side, terms in pool.terms.items()})
-    draws = SHARED.draw(case.pair, IidCount(), pool.budget, seed=seed, repeat=REPEAT)
+    draws = Scheme(budget=pool.budget).draw(case.pair, seed=seed, repeat=POOL)
     chosen = select_parameters(case.policy, parameters)
     out: dict[Side, Array] = {}
     with differentiating(trainable(case.policy), chosen):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vrpo_theory import batching, preference
-from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs import DESIGNS, Design
-from vrpo_theory.numerics import total
-from vrpo_theory.training import supervised
-from vrpo_theory.types import Budget, Case, PreferencePair
-from vrpo_theory.weightings.plain import PLAIN
+import numpy as np
+from numpy.typing import NDArray
 
-DESIGN, BUDGET, SHARED = DESIGNS["iid_count"](), Budget(8, 1), Coupling(shared=True)
+from vrpo_theory import batching, functionals, preference
+from vrpo_theory.couplings import Draw
+from vrpo_theory.numerics import total
+from vrpo_theory.schemes import VRPO, Scheme
+from vrpo_theory.training import supervised
+from vrpo_theory.types import Case, PreferencePair
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class Vrpo:
         Seed of the masks; policy and reference are evaluated on the same draws.
     anchor : float
         Weight of the supervised term.
+    scheme : Scheme
+        How scores are sampled: VRPO's choice, or what `vrpo_theory.plan` recommends.
+    estimator : {"plug-in", "jackknife", "leave-one-out"}
+        How the loss and its gradient follow from a score's independent blocks, see `vrpo_theory.functionals`.
+
+    Raises
+    ------
+    ValueError
+        If an estimator is unknown, or leaves blocks out of a scheme that has only one.
     """
 
     reference: Any
@@ -39,10 +48,13 @@ class Vrpo:
     seed: int = 0
     anchor: float = 0.0
     beta: float = preference.BETA
-    design: Design = DESIGN
-    budget: Budget = BUDGET
-    coupling: Coupling = SHARED
+    scheme: Scheme = VRPO
+    estimator: str = "plug-in"
     batch_tokens: int = batching.BATCH_TOKENS
+
+    def __post_init__(self) -> None:
+        if self.estimator != "plug-in":
+            functionals.left_out(np.zeros(self.scheme.blocks), self.estimator)
 
     def backward(self, model: Any, step: int) -> float:
         """See `vrpo_theory.training.loop.Objective.backward`; returns the DPO-E loss alone."""
@@ -60,12 +72,20 @@ class Vrpo:
 
     def _prefer(self, cases: list[Case], numbers: range) -> float:
         """Add the sum of the pairs' gradients; return their mean loss."""
-        draws = [
-            self.coupling.draw(case.pair, self.design, self.budget, seed=self.seed, repeat=i)
-            for case, i in zip(cases, numbers, strict=True)
-        ]
-        addends = preference.contributions(cases, draws, PLAIN, batch_tokens=self.batch_tokens)
-        scores = [self.beta * preference.margin(d, a) for d, a in zip(draws, addends, strict=True)]
-        for case, draw, score in zip(cases, draws, scores, strict=True):
-            preference.backward(case, draw, PLAIN, beta=self.beta, batch_tokens=self.batch_tokens, score=score)
-        return total(preference.loss(scores)) / self.batch
+        draws = [self.scheme.draws(case.pair, seed=self.seed, repeat=i) for case, i in zip(cases, numbers, strict=True)]
+        addends = preference.contributions(cases, draws, self.scheme.weighting, batch_tokens=self.batch_tokens)
+        drawn = list(zip(cases, draws, addends, strict=True))
+        return total([self._add(*one) for one in drawn]) / self.batch
+
+    def _add(self, case: Case, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> float:
+        """Add one pair's gradient; return its loss."""
+        weighting = self.scheme.weighting
+        score = self.beta * preference.margin(draws, addends) / self.scheme.groups
+        preference.backward(
+            case, draws, weighting, beta=self.beta, batch_tokens=self.batch_tokens, score=score, addends=addends,
+            estimator=self.estimator,
+        )  # fmt: skip
+        if self.estimator == "plug-in":
+            return float(preference.loss(score))
+        blocks = preference.block_scores(draws, addends, weighting, self.beta)
+        return functionals.value(self.estimator, preference.loss, blocks)

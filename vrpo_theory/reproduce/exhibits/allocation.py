@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import enumerable, tabulated
 from vrpo_theory.reproduce.options import POOL, Pooled
+from vrpo_theory.reproduce.report import configuration
 from vrpo_theory.reproduce.series import lines, models
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Estimate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUDGETS = (4, 16)
-Variance = Callable[[Budget, Coupling], list[Estimate]]
+Variance = Callable[[Scheme], list[Estimate]]
 """Of the score, pair by pair."""
 
 
-def splits(n: int) -> list[Budget]:
-    """Every way to write a power of two as n_t n_yt, all timesteps first."""
-    return [Budget(n >> k, 1 << k) for k in range(n.bit_length())]
+def splits(n: int) -> list[Scheme]:
+    """Every way to write a power of two as n_t n_yt, all timesteps first, masks shared or not; VRPO's choice first."""
+    budgets = [Budget(n >> k, 1 << k) for k in range(n.bit_length())]
+    return [Scheme(budget=budget, coupling=Coupling(shared)) for shared in (True, False) for budget in budgets]
 
 
 def compute(context: Context) -> list[Cell]:
@@ -39,10 +41,10 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> list[Cell]:
     variance, method = (_exact if enumerable(cases, context) else _pooled)(model, cases, context)
     cells = []
     for n in BUDGETS:
-        values = {(b, shared): variance(b, Coupling(shared)) for shared in (True, False) for b in splits(n)}
-        base = values[Budget(n, 1), True]
-        for (budget, shared), estimates in values.items():
-            column = {"model": model, "n": n, "n_t": budget.n_t, "n_yt": budget.n_yt, "shared": shared}
+        values = {scheme: variance(scheme) for scheme in splits(n)}
+        base = next(iter(values.values()))
+        for scheme, estimates in values.items():
+            column = {"model": model, "n": n, **configuration(scheme)}
             cell = partial(Cell, column=column, method=method)
             cells.append(cell("var_score", **over_pairs(estimates, context.seed), unit="nats^2"))
             cells.append(cell("var_score_ratio", **ratio_of_means(estimates, base, context.seed)))
@@ -53,10 +55,9 @@ def _exact(model: str, cases: Sequence[Case], context: Context) -> tuple[Varianc
     from vrpo_theory import exact
 
     profiles = [exact.profiles(answer) for answer in tabulated(model, cases, context)]
-    design, factor = DESIGNS["iid_count"](), context.beta**2
 
-    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
-        return [Estimate(factor * exact.margin_variance(p, design, budget, coupling)) for p in profiles]
+    def variance(scheme: Scheme) -> list[Estimate]:
+        return [Estimate(context.beta**2 * exact.margin_variance(p, scheme)) for p in profiles]
 
     return variance, "exact"
 
@@ -71,8 +72,8 @@ def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Varian
             cases, pool, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
         )
 
-    def variance(budget: Budget, coupling: Coupling) -> list[Estimate]:
-        return [p.score_variance(budget, coupling, context.beta) for p in pools]
+    def variance(scheme: Scheme) -> list[Estimate]:
+        return [p.score_variance(scheme, context.beta) for p in pools]
 
     return variance, "pooled"
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vrpo_theory import plotting
-from vrpo_theory.couplings import Contrast, Coupling
+from vrpo_theory.couplings import Contrast
 from vrpo_theory.designs import DESIGNS, Design
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import lemma5, time_form
 from vrpo_theory.types import Budget, Case, Estimate, Profile
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 FLOORS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 LENGTHS = (8, 64, 512, 4096)
-BUDGET, COUPLING = Budget(8, 1), Coupling(shared=True)
+BUDGET = Budget(8, 1)
 INDEPENDENT = "independent tokens"
 COUNT = {"form": "count"}
 ONE_ROLE = Contrast("chosen", (1.0, 0.0))
@@ -55,7 +56,7 @@ def _independent() -> Iterator[Cell]:
         cell = partial(Cell, "var_term", unit="nats^2", note="one term of the ELBO estimate, every token one nat")
         sums = np.repeat(-np.arange(length + 1.0)[:, None], 2, axis=1)
         profile = Profile(sums, np.zeros((length + 1, 2, 2)))
-        moments = exact.contrast_moments(profile, ONE_ROLE, DESIGNS["iid_count"]())
+        moments = exact.contrast_moments(profile, ONE_ROLE)
         about = {"model": INDEPENDENT, "L": length}
         yield cell({**about, **COUNT}, lemma5.variance(moments, Budget(1, 1)))
         for floor in FLOORS:
@@ -70,7 +71,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
     profiles, margins = [exact.profiles(a) for a in answers], [exact.true_margin(a) for a in answers]
     base: list[Estimate] = []
     for form, design in _designs():
-        moments = [exact.margin_moments(p, design, COUPLING) for p in profiles]
+        moments = [exact.margin_moments(p, Scheme(design)) for p in profiles]
         variances = [Estimate(context.beta**2 * lemma5.variance(m, BUDGET)) for m in moments]
         bias = [Estimate(context.beta * (m.mean - true)) for m, true in zip(moments, margins, strict=True)]
         base, column = base or variances, {"model": model, **form}

@@ -8,17 +8,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.numerics import total
 from vrpo_theory.preference import loss
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
-from vrpo_theory.reproduce.paper import tables
-from vrpo_theory.reproduce.report import column_label
+from vrpo_theory.reproduce.paper import configurations
+from vrpo_theory.reproduce.report import column_label, configuration
 from vrpo_theory.reproduce.series import models
 from vrpo_theory.reproduce.summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
-from vrpo_theory.types import ROLES, SIDES, Budget, Case, Estimate, Role, Side
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import ROLES, SIDES, Case, Estimate, Role, Side
 from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Comparison:
     pair: str
     numbers: Mapping[str, float]
     gaps: Mapping[tuple[Role, Side], float]
-    sampled: Mapping[tuple[int, int, bool], tuple[float, float]]
-    """(n_t, n_yt, shared) to the bias of loss_hat and a bound on its numerical error."""
+    sampled: Mapping[Scheme, tuple[float, float]]
+    """The bias of loss_hat and a bound on its numerical error."""
 
 
 def compare(answer: Case, beta: float) -> Comparison:
@@ -67,15 +67,13 @@ def compare(answer: Case, beta: float) -> Comparison:
     return Comparison(answer.pair.id, numbers, gaps, _sampled(answer, elbo, beta))
 
 
-def _sampled(answer: Case, score: float, beta: float) -> dict[tuple[int, int, bool], tuple[float, float]]:
+def _sampled(answer: Case, score: float, beta: float) -> dict[Scheme, tuple[float, float]]:
     from vrpo_theory import exact
 
     found = {}
-    for c in tables()["table2_ablation"]["configurations"]:
-        n_t, n_yt, shared = c["n_t"], c["n_yt"], c["shared"]
-        law = exact.score_law(answer, Budget(n_t, n_yt), Coupling(shared), beta)
-        moments = exact.loss_moments(law, score)
-        found[n_t, n_yt, shared] = moments.bias, moments.error
+    for scheme in configurations():
+        moments = exact.loss_moments(exact.score_law(answer, scheme, beta), score)
+        found[scheme] = moments.bias, moments.error
     return found
 
 
@@ -106,12 +104,12 @@ def _means(model: str, found: Sequence[Comparison], seed: int) -> Iterator[Cell]
     for role, side in SIGNS:
         gaps = [Estimate(f.gaps[role, side]) for f in found]
         yield _cell("elbo_gap", {"model": model, "role": role, "side": side}, **over_pairs(gaps, seed))
-    for n_t, n_yt, shared in found[0].sampled:
-        column = {"model": model, "n_t": n_t, "n_yt": n_yt, "shared": shared}
-        bias = [f.sampled[n_t, n_yt, shared][0] for f in found]
+    for scheme in found[0].sampled:
+        column = {"model": model, **configuration(scheme)}
+        bias = [f.sampled[scheme][0] for f in found]
         mean = [Estimate(f.numbers["loss_elbo"] + b) for f, b in zip(found, bias, strict=True)]
         yield _cell("loss_mean", column, **over_pairs(mean, seed))
-        error = max(f.sampled[n_t, n_yt, shared][1] for f in found)
+        error = max(f.sampled[scheme][1] for f in found)
         note = f"to within {error:.0e} nats" if error else ""  # of convolving on a lattice
         yield _cell("monte_carlo_bias", column, **over_pairs([Estimate(b) for b in bias], seed, note))
 
@@ -122,9 +120,8 @@ def _pair(model: str, found: Comparison) -> Iterator[Cell]:
         yield _cell(row, column, value, n_pairs=1)
     left = quotient(Estimate(abs(found.numbers["margin_gap"])), Estimate(found.numbers["gap_sum"]))
     yield _cell("gap_left", column, left.value, n_pairs=1, note=left.note)
-    for (n_t, n_yt, shared), (bias, _) in found.sampled.items():
-        configuration = column_label({"n_t": n_t, "n_yt": n_yt, "shared": shared})
-        where = column | {"configuration": configuration}
+    for scheme, (bias, _) in found.sampled.items():
+        where = column | {"configuration": column_label(configuration(scheme))}
         yield _cell("loss_mean", where, found.numbers["loss_elbo"] + bias, n_pairs=1)
         yield _cell("monte_carlo_bias", where, bias, n_pairs=1)
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast
-from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.summary import over_pairs
@@ -47,8 +46,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 def _components(model: str, found: Sequence[Profile], context: Context) -> Iterator[Cell]:
     from vrpo_theory import exact
 
-    contrast, design = Contrast("chosen", (1.0, -1.0)), DESIGNS["iid_count"]()
-    moments = [exact.contrast_moments(p, contrast, design) for p in found]
+    moments = [exact.contrast_moments(p, Contrast("chosen", (1.0, -1.0))) for p in found]
     column = {"model": model, "L": found[0].length}
     for row in ("v_time", "v_mask"):
         values = [Estimate(float(getattr(m, row))) for m in moments]

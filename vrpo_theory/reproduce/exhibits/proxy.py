@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import plotting
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
-from vrpo_theory.reproduce.paper import tables
-from vrpo_theory.reproduce.report import column_label
+from vrpo_theory.reproduce.paper import configurations, tables
+from vrpo_theory.reproduce.report import column_label, configuration
 from vrpo_theory.reproduce.series import models, points, printed
 from vrpo_theory.reproduce.summary import joined, over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
-from vrpo_theory.types import Budget, Case, Estimate
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Case, Estimate
 from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ NOTES = {
     "loo": "leave-one-out: each timestep's gradient takes its slope from the score of the others",
 }
 
-Setting = tuple[int, int, bool]
-"""(n_t, n_yt, shared)."""
-Estimator = tuple[str, str, Setting]
-"""("full" or "proxy", "" for plug-in or "_loo", setting)."""
+Estimator = tuple[str, str, Scheme]
+"""("full" or "proxy", "" for plug-in or "_loo", scheme)."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,9 @@ class Found:
     pair: str
     moments: Mapping[Estimator, LossGradientMoments]
 
-    def variance(self, name: str, setting: Setting) -> float:
+    def variance(self, name: str, scheme: Scheme) -> float:
         """Of the plug-in gradient."""
-        return self.moments[name, "", setting].variance
+        return self.moments[name, "", scheme].variance
 
 
 def study(case: Case, answer: Case, beta: float, progress: Any = None) -> Found:
@@ -63,16 +61,11 @@ def study(case: Case, answer: Case, beta: float, progress: Any = None) -> Found:
     moments: dict[Estimator, LossGradientMoments] = {}
     grams = exact.gradient_grams(case, tuple(PARAMETERS.values()), progress=progress)
     for name, gram in zip(PARAMETERS, grams, strict=True):
-        for setting in _settings():
-            budget, coupling = Budget(*setting[:2]), Coupling(setting[2])
-            moments[name, "", setting] = exact.loss_gradient_moments(answer, gram, budget, coupling, beta)
-            if budget.n_yt == 1 < budget.n_t:
-                moments[name, "_loo", setting] = exact.leave_one_out_moments(answer, gram, budget, coupling, beta)
+        for scheme in configurations():
+            moments[name, "", scheme] = exact.loss_gradient_moments(answer, gram, scheme, beta)
+            if scheme.budget.n_yt == 1 < scheme.budget.n_t:
+                moments[name, "_loo", scheme] = exact.leave_one_out_moments(answer, gram, scheme, beta)
     return Found(case.pair.id, moments)
-
-
-def _settings() -> list[Setting]:
-    return [(c["n_t"], c["n_yt"], c["shared"]) for c in tables()["table2_ablation"]["configurations"]]
 
 
 def compute(context: Context) -> list[Cell]:
@@ -86,39 +79,38 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
     answers = exact.tabulate(cases, batch_tokens=context.batch_tokens)
     with context.bar(f"{model}: gradients", exact.mask_count(cases) // 2) as progress:
         found = [study(case, answer, context.beta, progress) for case, answer in zip(cases, answers, strict=True)]
-    for setting in _settings():
-        column = {"model": model, "n_t": setting[0], "n_yt": setting[1], "shared": setting[2]}
-        yield from _means(found, column, setting, context.seed)
+    for scheme in configurations():
+        yield from _means(found, {"model": model, **configuration(scheme)}, scheme, context.seed)
     yield from _ranks(found, {"model": model})
     for one in found:
         yield from _pair(one, {"model": model, "pair": one.pair})
 
 
-def _means(found: Sequence[Found], column: Mapping[str, Any], setting: Setting, seed: int) -> Iterator[Cell]:
+def _means(found: Sequence[Found], column: Mapping[str, Any], scheme: Scheme, seed: int) -> Iterator[Cell]:
     for name, kind, at in found[0].moments:
-        if at == setting:
-            moments = [f.moments[name, kind, setting] for f in found]
+        if at == scheme:
+            moments = [f.moments[name, kind, scheme] for f in found]
             for row, values in (("var", [m.variance for m in moments]), ("bias", [m.bias_norm for m in moments])):
                 note = NOTES["loo"] if kind else NOTES.get(row, "")
                 summary = over_pairs([Estimate(v) for v in values], seed, note)
                 yield Cell(f"{row}_gradient_{name}{kind}", column, **summary, unit=UNITS[row])
-    variances = {name: [Estimate(f.variance(name, setting)) for f in found] for name in PARAMETERS}
+    variances = {name: [Estimate(f.variance(name, scheme)) for f in found] for name in PARAMETERS}
     for name in PARAMETERS:
-        base = [Estimate(f.variance(name, _settings()[0])) for f in found]
-        paper = _printed(setting) if name == "proxy" else None
+        base = [Estimate(f.variance(name, configurations()[0])) for f in found]
+        paper = _printed(scheme) if name == "proxy" else None
         ratio = ratio_of_means(variances[name], base, seed)
         yield Cell(f"var_gradient_{name}_ratio", column, **ratio, paper=paper)
     yield Cell("share", column, **ratio_of_means(variances["proxy"], variances["full"], seed, NOTES["share"]))
 
 
-def _printed(setting: Setting) -> float:
+def _printed(scheme: Scheme) -> float:
     """The printed ratio to base, which is the proxy's."""
     printed: list[float] = tables()["table2_ablation"]["rows"]["var_gradient"]
-    return printed[_settings().index(setting)] / printed[0]
+    return printed[configurations().index(scheme)] / printed[0]
 
 
 def _ranks(found: Sequence[Found], column: Mapping[str, Any]) -> Iterator[Cell]:
-    full, proxy = (np.array([[f.variance(name, s) for s in _settings()] for f in found]) for name in PARAMETERS)
+    full, proxy = (np.array([[f.variance(name, s) for s in configurations()] for f in found]) for name in PARAMETERS)
     ranks = {"all": _rank(full.ravel(), proxy.ravel()), "within pairs": _mean_rank(full, proxy)}
     if len(found) > 1:
         ranks["within configurations"] = _mean_rank(full.T, proxy.T)
@@ -142,10 +134,9 @@ def _mean_rank(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 
 def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
-    for setting in _settings():
-        label = column_label({"n_t": setting[0], "n_yt": setting[1], "shared": setting[2]})
-        where = {**column, "configuration": label}
-        full, proxy = (found.variance(name, setting) for name in PARAMETERS)
+    for scheme in configurations():
+        where = {**column, "configuration": column_label(configuration(scheme))}
+        full, proxy = (found.variance(name, scheme) for name in PARAMETERS)
         yield Cell("var_gradient_full", where, full, n_pairs=1, unit=UNITS["var"])
         yield Cell("var_gradient_proxy", where, proxy, n_pairs=1, unit=UNITS["var"])
         share = quotient(Estimate(proxy), Estimate(full))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.designs import DESIGNS
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.series import lines, models
@@ -54,10 +53,9 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 def _linear(model: str, answers: Sequence[Case], context: Context) -> Iterator[Cell]:
     from vrpo_theory import exact
 
-    design = DESIGNS["iid_count"]()
     for term, coefficients in LINEAR.items():
         contrast = Contrast("chosen", coefficients)
-        moments = [exact.contrast_moments(exact.profiles(a)["chosen"], contrast, design) for a in answers]
+        moments = [exact.contrast_moments(exact.profiles(a)["chosen"], contrast) for a in answers]
         for n in BUDGETS:
             values = [Estimate(lemma5.variance(m, Budget(n))) for m in moments]
             column = {"model": model, "term": term, "n": n}

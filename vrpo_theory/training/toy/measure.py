@@ -8,16 +8,15 @@ from typing import Any
 from vrpo_theory import exact
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.data import toy
-from vrpo_theory.designs import DESIGNS
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.numerics import mean_estimate
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.training.decoding import SAMPLERS, accuracy, decode
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Role, Side
 
 Document = dict[str, Any]
 
-COUNT = DESIGNS["iid_count"]()
-ESTIMATORS = {"(8,1) shared": (Budget(8, 1), Coupling(True)), "(4,1) not shared": (Budget(4, 1), Coupling(False))}
+SCHEMES = {"(8,1) shared": Scheme(), "(4,1) not shared": Scheme(budget=Budget(4), coupling=Coupling(shared=False))}
 
 
 def accuracies(model: LLaDA, seed: int, split: str, number: int) -> Document:
@@ -49,14 +48,14 @@ def likelihoods(tabulated: Sequence[Case]) -> Document:
 def variances(tabulated: Sequence[Case], beta: float) -> Document:
     """Means over pairs, exact: V_t and V_yt of the margin under shared masks, and score variances, in nats squared."""
     profiles = [exact.profiles(case) for case in tabulated]
-    moments = [exact.margin_moments(p, COUNT, Coupling(True)) for p in profiles]
+    moments = [exact.margin_moments(p) for p in profiles]
     v_time, v_mask = (mean_estimate([getattr(m, name) for m in moments]).value for name in ("v_time", "v_mask"))
     return {
         "v_time": v_time,
         "v_mask": v_mask,
         "share of v_time": v_time / (v_time + v_mask),
         "score": {
-            name: mean_estimate([beta**2 * exact.margin_variance(p, COUNT, *estimator) for p in profiles]).value
-            for name, estimator in ESTIMATORS.items()
+            name: mean_estimate([beta**2 * exact.margin_variance(p, scheme) for p in profiles]).value
+            for name, scheme in SCHEMES.items()
         },
     }

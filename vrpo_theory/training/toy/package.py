@@ -35,7 +35,7 @@ VERSIONS = ("numpy", "safetensors", "torch", "transformers")
 SOURCES = (
     "batching.py", "checkpoints/wrapped.py", "couplings.py", "data/toy/*.py", "designs/base.py", "designs/iid.py",
     "elbo.py", "functionals.py", "models/llada/configuration.py", "models/llada/modeling.py",
-    "models/llada/predictor.py", "numerics.py", "preference.py", "randomness.py", "training/*.py",
+    "models/llada/predictor.py", "numerics.py", "preference.py", "randomness.py", "schemes.py", "training/*.py",
     "training/toy/recipe.py", "types/*.py", "weightings/base.py", "weightings/plain.py",
 )  # fmt: skip
 """Files that the weights depend on."""

@@ -9,10 +9,11 @@ from typing import Any
 from vrpo_theory.data import toy
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig
 from vrpo_theory.preference import BETA
+from vrpo_theory.schemes import VRPO
 from vrpo_theory.training.initial import initial
 from vrpo_theory.training.loop import Schedule
 from vrpo_theory.training.supervised import Supervised
-from vrpo_theory.training.vrpo import BUDGET, DESIGN, SHARED, Vrpo
+from vrpo_theory.training.vrpo import Vrpo
 
 CONFIG: dict[str, Any] = {
     "d_model": 64,
@@ -60,7 +61,7 @@ class Recipe:
 
     def options(self) -> dict[str, Any]:
         """The recipe as JSON."""
-        draws = {"design": DESIGN.address, "n_t": BUDGET.n_t, "n_yt": BUDGET.n_yt, "shared": SHARED.shared}
+        draws = {key: VRPO.document()[key] for key in ("design", "n_t", "n_yt", "shared")}
         return asdict(self) | {"model": CONFIG, "draws": draws, "beta": BETA}
 
     def start(self) -> LLaDA:

@@ -26,7 +26,8 @@ from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.designs.strata import Strata
 from vrpo_theory.designs.systematic import Systematic
 from vrpo_theory.designs.without_replacement import WithoutReplacement
-from vrpo_theory.types import Budget, Profile
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import SIDES, Budget, Profile, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.cross_fitted import CrossFitted
 from vrpo_theory.weightings.plain import PLAIN
@@ -52,7 +53,7 @@ class Entrant:
     """
 
     make: Make
-    weighting: Weighting
+    weighting: Weighting = PLAIN
     coupling: Coupling = SHARED
     n_yt: int = 1
 
@@ -61,9 +62,11 @@ class Entrant:
         """Whether its variance follows from profiles."""
         return self.weighting.separable and self.make(_FLAT).independent_masks
 
-    def budget(self, design: Design, n: int) -> Budget:
-        """How it spends n forward passes."""
-        return design.split(n) if self.n_yt == 1 else Budget(n // self.n_yt, self.n_yt)
+    def scheme(self, n: int, profiles: Mapping[Side, Profile] | None = None) -> Scheme:
+        """How it spends n forward passes on a pair; an oracle fits each response its own design."""
+        chosen, rejected = (self.make(profiles[side] if profiles else _FLAT) for side in SIDES)
+        budget = chosen.split(n) if self.n_yt == 1 else Budget(n // self.n_yt, self.n_yt)
+        return Scheme(chosen, self.weighting, budget, self.coupling, rejected=rejected)
 
 
 def entrants() -> Mapping[str, Entrant]:
@@ -71,24 +74,24 @@ def entrants() -> Mapping[str, Entrant]:
     cross = CrossFitted()
     iid, power, strata = _fixed(IidCount()), _fixed(PowerStrata()), _fixed(Strata())
     return {
-        BASE: Entrant(iid, PLAIN),
-        "not shared": Entrant(iid, PLAIN, Coupling(shared=False)),
-        "n_yt = 4": Entrant(iid, PLAIN, n_yt=4),
-        "time form": Entrant(_fixed(IidTime(FLOOR)), PLAIN),
-        "strata": Entrant(strata, PLAIN),
-        "systematic": Entrant(_fixed(Systematic()), PLAIN),
-        "without replacement": Entrant(_fixed(WithoutReplacement()), PLAIN),
-        "power strata": Entrant(power, PLAIN),
-        "importance count, oracle": Entrant(_count_oracle, PLAIN),
-        "importance time": Entrant(_fixed(ImportanceTime()), PLAIN),
-        "P-POTS, oracle": Entrant(_time_oracle, PLAIN),
-        "MIRROR": Entrant(_fixed(Mirror(FLOOR)), PLAIN),
-        "low discrepancy": Entrant(_fixed(LowDiscrepancy(FLOOR)), PLAIN),
-        "GDPO": Entrant(_fixed(Gdpo()), PLAIN),
-        "BD3-LM": Entrant(_fixed(ClippedTime()), PLAIN),
-        "coupled": Entrant(_fixed(Coupled()), PLAIN),
-        "midpoints": Entrant(_fixed(Midpoints()), PLAIN),
-        "complementary": Entrant(_fixed(Complementary()), PLAIN),
+        BASE: Entrant(iid),
+        "not shared": Entrant(iid, coupling=Coupling(shared=False)),
+        "n_yt = 4": Entrant(iid, n_yt=4),
+        "time form": Entrant(_fixed(IidTime(FLOOR))),
+        "strata": Entrant(strata),
+        "systematic": Entrant(_fixed(Systematic())),
+        "without replacement": Entrant(_fixed(WithoutReplacement())),
+        "power strata": Entrant(power),
+        "importance count, oracle": Entrant(_count_oracle),
+        "importance time": Entrant(_fixed(ImportanceTime())),
+        "P-POTS, oracle": Entrant(_time_oracle),
+        "MIRROR": Entrant(_fixed(Mirror(FLOOR))),
+        "low discrepancy": Entrant(_fixed(LowDiscrepancy(FLOOR))),
+        "GDPO": Entrant(_fixed(Gdpo())),
+        "BD3-LM": Entrant(_fixed(ClippedTime())),
+        "coupled": Entrant(_fixed(Coupled())),
+        "midpoints": Entrant(_fixed(Midpoints())),
+        "complementary": Entrant(_fixed(Complementary())),
         "strata, cross-fitted": Entrant(strata, cross),
         "power strata, cross-fitted": Entrant(power, cross),
         "vrpo, two-way": Entrant(iid, TwoWay()),

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import exact, preference, sampling
-from vrpo_theory.couplings import Coupling, Draw
-from vrpo_theory.designs.base import Design
+from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import mean_estimate, total, variance_estimate
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, Entrant, entrants
-from vrpo_theory.types import SIDES, Budget, Case, Estimate, Profile, Side
-from vrpo_theory.weightings.base import Weighting
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
+from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
 
 REPEATS, GRADIENT_REPEATS = 400, 48
 LONG_TOKENS = 2**18
 """Tokens a batch of the models that cost next to nothing a token."""
-
-
-@dataclass(frozen=True)
-class _Draws:
-    """What the replicated masks of a pair depend on."""
-
-    designs: tuple[tuple[Side, Design], ...]
-    budget: Budget
-    coupling: Coupling
-    pair: int
 
 
 class Race:
@@ -42,7 +32,7 @@ class Race:
         self.cases, self.context = cases, context
         self.repeats = context.own.repeats or REPEATS
         self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS)
-        self._sums: dict[tuple[_Draws, Weighting], Array] = {}
+        self._sums: dict[tuple[Scheme, int], Array] = {}
 
     @cached_property
     def answers(self) -> Sequence[Case]:
@@ -61,7 +51,10 @@ class Race:
         found: list[Estimate] = []
         for k, profiles in enumerate(self.profiles):
             if profiles is not None and entrant.exact:
-                found += [Estimate(self._exact(entrant, profiles, side, n)) for side in SIDES]
+                found += [
+                    Estimate(exact.margin_variance(profiles, entrant.scheme(n, profiles), sides=(side,)))
+                    for side in SIDES
+                ]
             else:
                 sums = self.sums(entrant, k, n)
                 found += [variance_estimate(sums[:, column]) for column in range(len(SIDES))]
@@ -69,40 +62,33 @@ class Race:
 
     def sums(self, entrant: Entrant, k: int, n: int) -> Array:
         """Replicated parts of the margin of pair k, (repeats, 2), in nats."""
-        designs = self._designs(entrant, k)
-        draws = _Draws(tuple(designs.items()), entrant.budget(designs["chosen"], n), entrant.coupling, k)
-        if (draws, entrant.weighting) not in self._sums:
+        scheme = self._scheme(entrant, k, n)
+        if (scheme, k) not in self._sums:
             # Entrants that differ in their weights alone see the same masks, and these are evaluated once.
-            alike = (e for e in entrants().values() if e.coupling == entrant.coupling and e.n_yt == entrant.n_yt)
-            weightings = dict.fromkeys(e.weighting for e in alike if self._designs(e, k) == designs)
-            self._sums |= self._replicated(draws, list(weightings))
-        return self._sums[draws, entrant.weighting]
+            masks = replace(scheme, weighting=PLAIN)
+            running = (self._scheme(other, k, n) for other in entrants().values())
+            self._replicate([s for s in dict.fromkeys(running) if replace(s, weighting=PLAIN) == masks], k)
+        return self._sums[scheme, k]
 
-    def _replicated(self, drawn: _Draws, weightings: Sequence[Weighting]) -> dict[tuple[_Draws, Weighting], Array]:
-        """Those sums under every weighting."""
-        case, designs = self.answers[drawn.pair], dict(drawn.designs)
-        for weighting in weightings:
-            weighting.check(designs["chosen"])
-        draws = [
-            drawn.coupling.draw(case.pair, designs, drawn.budget, seed=self.context.seed, repeat=r)
-            for r in range(self.repeats)
-        ]
+    def _replicate(self, schemes: Sequence[Scheme], k: int) -> None:
+        """Work out those sums under schemes that draw the same masks."""
+        case, seed = self.answers[k], self.context.seed
+        draws = [schemes[0].draw(case.pair, seed=seed, repeat=r) for r in range(self.repeats)]
         tokens = self.context.batch_tokens if all(map(exact.within, self.cases)) else LONG_TOKENS
+        weightings = [scheme.weighting for scheme in schemes]
         addends = preference.contributions_by([case] * len(draws), draws, weightings, batch_tokens=tokens)
-        return {(drawn, w): _by_side(draws, found) for w, found in zip(weightings, addends, strict=True)}
+        self._sums |= {(scheme, k): _by_side(draws, found) for scheme, found in zip(schemes, addends, strict=True)}
 
     def margin_bias(self, entrant: Entrant, n: int) -> list[Estimate]:
         """|E margin_hat - margin| of every pair, exactly; empty for an unbiased design."""
-        if self._designs(entrant, 0)["chosen"].unbiased:
+        schemes = [self._scheme(entrant, k, n) for k in range(len(self.cases))]
+        if schemes[0].design.unbiased:
             return []
-        biases = []
-        for k, answer in enumerate(self.answers):
-            mean = total([
-                exact.margin_mean(self._known(k), design, entrant.budget(design, n), entrant.coupling, sides=(side,))
-                for side, design in self._designs(entrant, k).items()
-            ])  # fmt: skip
-            biases.append(Estimate(abs(mean - exact.true_margin(answer))))
-        return biases
+        means = [
+            total([exact.margin_mean(self.profiles[k] or {}, scheme, sides=(side,)) for side in SIDES])
+            for k, scheme in enumerate(schemes)
+        ]
+        return [Estimate(abs(m - exact.true_margin(a))) for m, a in zip(means, self.answers, strict=True)]
 
     def losses(self, entrant: Entrant, n: int) -> tuple[list[Estimate], list[Estimate]]:
         """Bias and variance of the plug-in loss of every pair; replicated where its law is unknown or unresolved."""
@@ -111,10 +97,9 @@ class Race:
 
     def _loss(self, entrant: Entrant, k: int, n: int) -> tuple[Estimate, Estimate]:
         answer, beta = self.answers[k], self.context.beta
-        designs, score = self._designs(entrant, k), beta * exact.true_margin(answer)
-        if entrant.exact and all(map(exact.convolves, designs.values())):
-            budget = entrant.budget(designs["chosen"], n)
-            law = exact.score_law(answer, budget, entrant.coupling, beta, designs)
+        scheme, score = self._scheme(entrant, k, n), beta * exact.true_margin(answer)
+        if exact.convolves(scheme):
+            law = exact.score_law(answer, scheme, beta)
             if law.resolved:
                 moments = exact.loss_moments(law, score)
                 return Estimate(moments.bias), Estimate(moments.variance)
@@ -123,39 +108,22 @@ class Race:
 
     def jackknife(self, n: int) -> tuple[list[Estimate], list[Estimate]]:
         """The same of the jackknife over VRPO's timesteps, exactly."""
-        entrant = entrants()[BASE]
-        found = [
-            exact.loss_estimator(a, Budget(n), entrant.coupling, self.context.beta, "jackknife") for a in self.answers
-        ]
+        scheme = entrants()[BASE].scheme(n)
+        found = [exact.loss_estimator(answer, scheme, self.context.beta, "jackknife") for answer in self.answers]
         return [Estimate(f.bias) for f in found], [Estimate(f.variance) for f in found]
 
     def gradients(self, entrant: Entrant, n: int) -> list[Estimate]:
         """tr V of the plug-in gradient of every pair, by replication."""
-        found = []
-        for k, case in enumerate(self.cases):
-            designs = self._designs(entrant, k)
-            found.append(
-                sampling.gradient_variance(
-                    case, designs, entrant.budget(designs["chosen"], n), entrant.coupling, self.gradient_repeats,
-                    seed=self.context.seed, weighting=entrant.weighting, beta=self.context.beta,
-                )
-            )  # fmt: skip
-        return found
+        return [
+            sampling.gradient_variance(
+                case, self._scheme(entrant, k, n), self.gradient_repeats, seed=self.context.seed, beta=self.context.beta
+            )
+            for k, case in enumerate(self.cases)
+        ]
 
-    def _designs(self, entrant: Entrant, k: int) -> dict[Side, Design]:
-        """The design of each response of pair k; an oracle fits each its own."""
-        return {side: entrant.make(profile) for side, profile in self._known(k).items()}
-
-    def _known(self, k: int) -> Mapping[Side, Profile]:
-        """Profiles of pair k; of no use, but there, where they are not known."""
-        profiles = self.profiles[k]
-        flat = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
-        return dict.fromkeys(SIDES, flat) if profiles is None else profiles
-
-    def _exact(self, entrant: Entrant, profiles: Mapping[Side, Profile], side: Side, n: int) -> float:
-        design = entrant.make(profiles[side])
-        budget = entrant.budget(design, n)
-        return exact.margin_variance(profiles, design, budget, entrant.coupling, entrant.weighting, sides=(side,))
+    def _scheme(self, entrant: Entrant, k: int, n: int) -> Scheme:
+        """How the entrant samples pair k."""
+        return entrant.scheme(n, self.profiles[k])
 
     def _profiles(self, case: Case, answer: Case) -> Mapping[Side, Profile] | None:
         if answer is not case:

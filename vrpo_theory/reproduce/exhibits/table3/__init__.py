@@ -11,17 +11,19 @@ from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.table3.options import Ablation
 from vrpo_theory.reproduce.exhibits.table3.spread import spread
 from vrpo_theory.reproduce.exhibits.table3.study import HALF
-from vrpo_theory.reproduce.paper import tables
+from vrpo_theory.reproduce.paper import configurations, tables
+from vrpo_theory.reproduce.report import configuration
 from vrpo_theory.reproduce.series import points, printed
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import clear_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vrpo_theory.reproduce.exhibits.table3.ablation import Configuration, Measured
+    from vrpo_theory.reproduce.exhibits.table3.ablation import Measured
 
 UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_gradient": "squared norm",
          "var_gradient_loo": "squared norm", "dtype_token": "nats", "dtype_score": "nats"}  # fmt: skip
@@ -36,7 +38,7 @@ def compute(context: Context) -> list[Cell]:
     from vrpo_theory.reproduce.exhibits.table3 import ablation
     from vrpo_theory.runs import ranks
 
-    printed = [ablation.Configuration(c["n_t"], c["n_yt"], c["shared"]) for c in _ablation_table()["configurations"]]
+    printed = configurations()
     cells = []
     for model, cases in context.cases.items():
         found = ranks.gathered(lambda part: ablation.rows(part, printed, context), cases, ablation.merged)
@@ -50,8 +52,8 @@ def _ablation_table() -> dict[str, Any]:
     return tables()["table2_ablation"]
 
 
-def _column(model: str, c: Configuration) -> dict[str, Any]:
-    return {"model": model, "n_t": c.n_t, "n_yt": c.n_yt, "shared": c.shared}
+def _column(model: str, scheme: Scheme) -> dict[str, Any]:
+    return {"model": model, **configuration(scheme)}
 
 
 def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
@@ -75,7 +77,7 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
     return values + ratios + spreads
 
 
-def _value(measured: Measured, c: Configuration, context: Context) -> dict[str, Any]:
+def _value(measured: Measured, c: Scheme, context: Context) -> dict[str, Any]:
     """The mean over pairs, and what is predicted of it."""
     estimates, expected = measured.values[c], measured.predicted.get(c)
     empty = {"value": None, "note": measured.remark}
@@ -96,7 +98,7 @@ def order(ratio: Mapping[str, Any], printed: float, printed_base: float, *, exac
     return "order holds" if (found.value - 1) * (printed - printed_base) > 0 else "order fails"
 
 
-def _training_rows(printed: Sequence[Configuration], model: str) -> list[Cell]:
+def _training_rows(printed: Sequence[Scheme], model: str) -> list[Cell]:
     return [
         Cell(row, _column(model, c), None, method="paper", paper=number, note="not reproduced: needs training")
         for row, numbers in _ablation_table()["rows"].items()

@@ -10,13 +10,14 @@ from vrpo_theory.reproduce.exhibits.table3.enumerated import exact_rows
 from vrpo_theory.reproduce.exhibits.table3.pooled import pooled_rows
 from vrpo_theory.reproduce.exhibits.table3.precision import dtype_rows
 from vrpo_theory.reproduce.exhibits.table3.repeats import repeated_rows
-from vrpo_theory.reproduce.exhibits.table3.study import Configuration, Measured, Study, merged
+from vrpo_theory.reproduce.exhibits.table3.study import Measured, Study, merged
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Case
 
-__all__ = ["Configuration", "Measured", "dtype_rows", "merged", "rows"]
+__all__ = ["Measured", "dtype_rows", "merged", "rows"]
 
 
-def rows(cases: Sequence[Case], configurations: Sequence[Configuration], context: Context) -> list[Measured]:
+def rows(cases: Sequence[Case], configurations: Sequence[Scheme], context: Context) -> list[Measured]:
     """All measured rows of one model."""
     study = Study(cases, configurations, context, _tabulated(cases, context))
     found = list(exact_rows(study)) if study.answers is not None else []

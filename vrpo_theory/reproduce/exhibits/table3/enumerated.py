@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vrpo_theory import exact
-from vrpo_theory.designs.iid import IidCount
-from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Configuration, Measured, Study
+from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Measured, Study, leaves_out
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, Case, Estimate
 
 GRADIENT_MASKS = 2**8
@@ -31,21 +31,18 @@ def _answers(study: Study) -> list[Case]:
 
 def _score(study: Study) -> Measured:
     """V s_hat from the exact profiles and the design's law."""
-    beta, design = study.context.beta, IidCount()
+    beta = study.context.beta
     profiles = [exact.profiles(answer) for answer in _answers(study)]
-    values = {
-        c: [Estimate(beta**2 * exact.margin_variance(p, design, c.budget, c.coupling)) for p in profiles]
-        for c in study.configurations
-    }
+    values = {c: [Estimate(beta**2 * exact.margin_variance(p, c)) for p in profiles] for c in study.configurations}
     return Measured("var_score", "exact", values)
 
 
 def _loss(study: Study) -> Iterator[Measured]:
     """From the exact law of the score."""
     jobs = [(c, answer) for c in study.configurations for answer in _answers(study)]
-    found: dict[Configuration, list[exact.LossMoments]] = {c: [] for c in study.configurations}
+    found: dict[Scheme, list[exact.LossMoments]] = {c: [] for c in study.configurations}
     for c, answer in study.context.track(jobs, "laws of the score"):
-        law = exact.score_law(answer, c.budget, c.coupling, study.context.beta)
+        law = exact.score_law(answer, c, study.context.beta)
         found[c].append(exact.loss_moments(law, study.context.beta * exact.true_margin(answer)))
     error = max(m.error for moments in found.values() for m in moments)
     for row, name in (("var_loss", "variance"), ("bias_loss", "bias")):
@@ -56,16 +53,16 @@ def _loss(study: Study) -> Iterator[Measured]:
 def _gradients(study: Study) -> Iterator[Measured]:
     """tr V of the plug-in and the leave-one-out gradient of the loss, from Gram matrices of all masks' gradients."""
     beta = study.context.beta
-    plug_in: dict[Configuration, list[Estimate]] = {c: [] for c in study.configurations}
-    left_out: dict[Configuration, list[Estimate]] = {c: [] for c in study.configurations}
+    plug_in: dict[Scheme, list[Estimate]] = {c: [] for c in study.configurations}
+    left_out: dict[Scheme, list[Estimate]] = {c: [] for c in study.configurations}
     with study.context.bar("gradients of every mask", exact.mask_count(study.cases) // len(ROLES)) as progress:
         for case, answer in zip(study.cases, _answers(study), strict=True):
             (gram,) = exact.gradient_grams(case, (study.parameters,), progress=progress)
             for c in study.configurations:
-                moments = exact.loss_gradient_moments(answer, gram, c.budget, c.coupling, beta)
+                moments = exact.loss_gradient_moments(answer, gram, c, beta)
                 plug_in[c].append(Estimate(moments.variance))
-                if c.leaves_out:
-                    moments = exact.leave_one_out_moments(answer, gram, c.budget, c.coupling, beta)
+                if leaves_out(c):
+                    moments = exact.leave_one_out_moments(answer, gram, c, beta)
                     left_out[c].append(Estimate(moments.variance))
     yield Measured("var_gradient", "exact", plug_in, note=study.note)
     yield Measured("var_gradient_loo", "exact", left_out, note=f"{study.note}; {NEEDS_TWO}")

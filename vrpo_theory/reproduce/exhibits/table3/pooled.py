@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from vrpo_theory import sampling
-from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Configuration, Measured, Study, Values, predictions
+from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Measured, Study, Values, leaves_out, predictions
 from vrpo_theory.reproduce.options import POOL
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, SIDES, Estimate
 
 GRADIENT_STEPS = 6
@@ -25,10 +26,10 @@ def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]
             cases, budget, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
         )
     columns = study.configurations
-    score = {c: [p.score_variance(c.budget, c.coupling, context.beta) for p in pools] for c in columns}
+    score = {c: [p.score_variance(c, context.beta) for p in pools] for c in columns}
     note = f"one pool of {budget.n_t} timesteps of {budget.n_yt} masks a response"
     yield Measured("var_score", "pooled", score, budget.n, predictions(known, "var_score"), note)
-    found = {c: [p.losses(c.budget, c.coupling, context.beta) for p in pools] for c in columns}
+    found = {c: [p.losses(c, context.beta) for p in pools] for c in columns}
     for k, row in enumerate(("bias_loss", "var_loss")):
         values = {c: [pair[k] for pair in found[c]] for c in columns}
         yield Measured(row, "pooled", values, budget.n, predictions(known, row), f"{note}; {FROM_LAW}")
@@ -41,16 +42,14 @@ def _gradients(study: Study, pools: Sequence[sampling.Pool], known: Mapping[str,
     context, pool_budget = study.context, study.context.own.pool or POOL
     steps = min(GRADIENT_STEPS, pool_budget.n_t)
     names = {"var_gradient": "plug-in", "var_gradient_loo": "leave-one-out"}
-    values: dict[str, dict[Configuration, list[Estimate]]] = {r: {c: [] for c in study.configurations} for r in names}
+    values: dict[str, dict[Scheme, list[Estimate]]] = {r: {c: [] for c in study.configurations} for r in names}
     jobs = list(zip(study.cases, pools, strict=True))
     for case, pool in context.track(jobs, "gradients of the pool"):
         sketched = sampling.draw_gradient_pool(case, pool, parameters=study.parameters, seed=context.seed, steps=steps)
         for c in study.configurations:
             for row, estimator in names.items():
-                if c.leaves_out or estimator == "plug-in":
-                    variance = sketched.loss_gradient_variance(
-                        c.budget, c.coupling, context.beta, seed=context.seed, estimator=estimator
-                    )
+                if leaves_out(c) or estimator == "plug-in":
+                    variance = sketched.loss_gradient_variance(c, context.beta, seed=context.seed, estimator=estimator)
                     values[row][c].append(variance)
     n = steps * pool_budget.n_yt
     for row in names:

@@ -8,14 +8,15 @@ from typing import Any
 
 from vrpo_theory import sampling
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.reproduce.exhibits.table3.study import HALF, Configuration, Measured
+from vrpo_theory.reproduce.exhibits.table3.study import HALF, Measured
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Case, Estimate, Recorder
 
 SAMPLE = 8
 """Pairs that are computed in float32 too: enough to show the size, a small share of the run."""
 
 
-def dtype_rows(cases: Sequence[Case], base: Configuration, context: Context) -> Iterator[Measured]:
+def dtype_rows(cases: Sequence[Case], base: Scheme, context: Context) -> Iterator[Measured]:
     """Mean |change| of a token's log-probability and of the score at the base configuration; none in float32.
 
     Every process measures the same sample, so that the rows do not depend on how many there are.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vrpo_theory import exact, preference, sampling
-from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.numerics import mean_estimate, variance_estimate
-from vrpo_theory.reproduce.exhibits.table3.study import Configuration, Measured, Study, Values, predictions
+from vrpo_theory.reproduce.exhibits.table3.study import Measured, Study, Values, predictions
+from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import lemma5
 from vrpo_theory.types import Estimate, Moments
 
@@ -18,7 +18,7 @@ REPEATS = {"toy": 400, "real": 8}
 GRADIENT_REPEATS = {"toy": 32, "real": 8}
 NEEDS_EXACT = "the bias needs the exact score: responses are too long to enumerate, or --method mc"
 
-Replications = Mapping[Configuration, Sequence[Sequence[Moments]]]
+Replications = Mapping[Scheme, Sequence[Sequence[Moments]]]
 
 
 def repeated_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]:
@@ -39,11 +39,7 @@ def _replicate(study: Study, repeats: int) -> Replications:
     context, found = study.context, {c: [] for c in study.configurations}  # type: ignore[var-annotated]
     jobs = [(c, case) for c in study.configurations for case in study.answers or study.cases]
     for c, case in context.track(jobs, "replications"):
-        found[c].append(
-            sampling.replicate(
-                case, IidCount(), c.budget, c.coupling, repeats, seed=context.seed, batch_tokens=context.batch_tokens
-            )
-        )
+        found[c].append(sampling.replicate(case, c, repeats, seed=context.seed, batch_tokens=context.batch_tokens))
     return found
 
 
@@ -51,7 +47,7 @@ def _scores(study: Study, moments: Sequence[Moments]) -> Any:
     return study.context.beta * np.array([m.mean for m in moments])
 
 
-def _bias(study: Study, losses: Mapping[Configuration, Any], repeats: int, known: Mapping[str, Values]) -> Measured:
+def _bias(study: Study, losses: Mapping[Scheme, Any], repeats: int, known: Mapping[str, Values]) -> Measured:
     if study.answers is None:
         return Measured("bias_loss", "mc", {c: [] for c in study.configurations}, note=NEEDS_EXACT)
     truth = [float(preference.loss(study.context.beta * exact.true_margin(a))) for a in study.answers]
@@ -59,37 +55,32 @@ def _bias(study: Study, losses: Mapping[Configuration, Any], repeats: int, known
     return Measured("bias_loss", "mc", bias, repeats, predictions(known, "bias_loss"))
 
 
-def _gradients(
-    study: Study, scores: Mapping[Configuration, Any], repeats: int, known: Mapping[str, Values]
-) -> Measured:
+def _gradients(study: Study, scores: Mapping[Scheme, Any], repeats: int, known: Mapping[str, Values]) -> Measured:
     """tr V grad loss_hat; s_hat of each replication is known already."""
     context = study.context
     jobs = [(c, i) for c in study.configurations for i in range(len(study.cases))]
-    values: dict[Configuration, list[Estimate]] = {c: [] for c in study.configurations}
+    values: dict[Scheme, list[Estimate]] = {c: [] for c in study.configurations}
     for c, i in context.track(jobs, "gradients"):
         values[c].append(
             sampling.gradient_variance(
-                study.cases[i], IidCount(), c.budget, c.coupling, repeats, seed=context.seed,
+                study.cases[i], c, repeats, seed=context.seed,
                 parameters=study.parameters, beta=context.beta, batch_tokens=context.batch_tokens, scores=scores[c][i],
             )
         )  # fmt: skip
     return Measured("var_gradient", "mc", values, repeats, predictions(known, "var_gradient"), study.note)
 
 
-def _predicted_from_nested(study: Study, found: Replications) -> dict[Configuration, list[float]]:
+def _predicted_from_nested(study: Study, found: Replications) -> dict[Scheme, list[float]]:
     """Lemma 5 for the shared columns, with the components estimated from the nested one among them."""
-    nested = next((c for c in study.configurations if c.shared and c.n_t > 1 and c.n_yt > 1), None)
+    shared = [c for c in study.configurations if c.coupling.shared]
+    nested = next((c for c in shared if c.budget.n_t > 1 and c.budget.n_yt > 1), None)
     if nested is None:
         return {}
     moments = [_average(per_pair) for per_pair in found[nested]]
-    return {
-        c: [study.context.beta**2 * lemma5.variance(m, c.budget) for m in moments]
-        for c in study.configurations
-        if c.shared and c != nested
-    }
+    return {c: [study.context.beta**2 * lemma5.variance(m, c.budget) for m in moments] for c in shared if c != nested}
 
 
-def _each(statistic: Any, samples: Mapping[Configuration, Sequence[Any]]) -> dict[Configuration, list[Estimate]]:
+def _each(statistic: Any, samples: Mapping[Scheme, Sequence[Any]]) -> dict[Scheme, list[Estimate]]:
     return {c: [statistic(x) for x in per_pair] for c, per_pair in samples.items()}
 
 

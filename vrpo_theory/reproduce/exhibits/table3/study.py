@@ -7,39 +7,15 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
-from vrpo_theory.couplings import Coupling
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.types import Budget, Case, Estimate
+from vrpo_theory.schemes import Scheme
+from vrpo_theory.types import Case, Estimate
 
 HALF = ("bfloat16", "float16")
 NEEDS_TWO = "leaves a timestep out: n_t = 1 and n_yt > 1 have none"
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """One column of the ablation."""
-
-    n_t: int
-    n_yt: int
-    shared: bool
-
-    @property
-    def budget(self) -> Budget:
-        """Timesteps and masks."""
-        return Budget(self.n_t, self.n_yt)
-
-    @property
-    def coupling(self) -> Coupling:
-        """Whether policy and reference share masks."""
-        return Coupling(self.shared)
-
-    @property
-    def leaves_out(self) -> bool:
-        """Whether leave-one-out gradients exist here."""
-        return self.n_t > 1 and self.n_yt == 1
-
-
-Values = Mapping[Configuration, Sequence[Estimate]]
+Values = Mapping[Scheme, Sequence[Estimate]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +29,7 @@ class Measured:
     method: str
     values: Values
     n: int | None = None
-    predicted: Mapping[Configuration, Sequence[float]] = field(default_factory=dict)
+    predicted: Mapping[Scheme, Sequence[float]] = field(default_factory=dict)
     note: str = ""
     error: float = 0.0
 
@@ -74,7 +50,7 @@ class Study:
     """
 
     cases: Sequence[Case]
-    configurations: Sequence[Configuration]
+    configurations: Sequence[Scheme]
     context: Context
     answers: Sequence[Case] | None
 
@@ -93,7 +69,12 @@ class Study:
         return "all parameters" if self.parameters == "full" else "up-projection of block 0 (the paper's proxy)"
 
 
-def predictions(known: Mapping[str, Values], row: str) -> dict[Configuration, list[float]]:
+def leaves_out(scheme: Scheme) -> bool:
+    """Whether leave-one-out gradients exist here."""
+    return scheme.budget.n_t > 1 and scheme.budget.n_yt == 1
+
+
+def predictions(known: Mapping[str, Values], row: str) -> dict[Scheme, list[float]]:
     """Exact values of a row, pair by pair, as what an estimate of it should be."""
     return {c: [e.value for e in estimates] for c, estimates in known.get(row, {}).items()}
 
@@ -108,9 +89,7 @@ def merged(parts: Sequence[Measured], order: Sequence[int]) -> Measured:
     )
 
 
-def _in_order(
-    parts: Sequence[Mapping[Configuration, Sequence[Any]]], order: Sequence[int]
-) -> dict[Configuration, list[Any]]:
+def _in_order(parts: Sequence[Mapping[Scheme, Sequence[Any]]], order: Sequence[int]) -> dict[Scheme, list[Any]]:
     """Values of all processes by their places; a configuration may have none."""
     joined = {c: [x for part in parts for x in part[c]] for c in parts[0]}
     return {c: [x for _, x in sorted(zip(order, values, strict=True), key=itemgetter(0))] if values else []
