@@ -15,9 +15,9 @@ import measuring
 import numpy as np
 import torch
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Coupling, Scheme, replicate
+from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, replicate
 from vrpo_theory.exact import gap_profile
-from vrpo_theory.planning import Candidate, Cost, Planner, predicted, run_pilot
+from vrpo_theory.planning import Cost, Planner, label, predicted, run_pilot
 from vrpo_theory.planning.candidates import TRIED
 from vrpo_theory.planning.planner import LEVEL
 from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
@@ -30,7 +30,7 @@ PILOTS = {64: 200, 256: 50}
 REPEATS = 2000
 Gains = Mapping[Weighting, float]
 """Variance under each weights over plain weights'."""
-TRACKED = [Candidate(DESIGNS[name](), PLAIN, Budget(BUDGET), Coupling()) for name in ("iid_count", "power_strata")]
+TRACKED = [Scheme(DESIGNS[name](), budget=Budget(BUDGET)) for name in ("iid_count", "power_strata")]
 
 
 def pairs() -> list[Case]:
@@ -55,9 +55,9 @@ Prediction = tuple[str, Estimate, float]
 
 def predictions(planner: Planner, known: Sequence[Mapping[Side, Profile]], gains: Gains) -> Iterator[Prediction]:
     """Of the tracked candidates, the recommendation, and the gains of joined weights."""
-    for name, candidate in [*((c.name, c) for c in TRACKED), ("recommended", planner.recommend(BUDGET))]:
-        truth = BETA**2 * float(np.mean(predicted(candidate, known))) * gains[candidate.weighting]
-        yield name, planner.mean_variance(candidate), truth
+    for name, scheme in [*((label(s), s) for s in TRACKED), ("recommended", planner.recommend(BUDGET))]:
+        truth = BETA**2 * float(np.mean(predicted(scheme, known))) * gains[scheme.weighting]
+        yield name, planner.mean_variance(scheme), truth
     for weighting, measured in planner.gains.items():
         yield f"{weighting.spec} over plain", measured, gains[weighting]
 

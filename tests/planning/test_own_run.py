@@ -68,7 +68,7 @@ def test_a_larger_pilot_evaluates_the_rest_and_counts_all(counted):
 @pytest.mark.parametrize("budget", [2, 8, 64, 2**20])
 def test_the_ranking_begins_with_the_recommendation(planner, budget):
     found = make_plan(planner, budget=budget)
-    assert found.ranking[0][0] == found.recommended.candidate
+    assert found.ranking[0][0] == found.recommended.scheme
     assert found.ranking[0][1] == found.recommended.variance
     better = [c for c, v in found.doubtful if v.value < found.recommended.variance.value]
     assert bool(better) == any("not recommended" in note or "nothing about fewer" in note for note in found.notes)

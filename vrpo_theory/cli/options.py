@@ -88,7 +88,7 @@ Beta = Annotated[float, typer.Option(callback=not_negative, help="beta of the DP
 Seed = Annotated[int, typer.Option(callback=seed_in_range, help="seed of every draw")]
 Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
 
-PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "store", "json", "shown")
+PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown")
 """Options that say where things are and how results are shown: contents are recorded in their place."""
 
 

@@ -76,7 +76,9 @@ def score(
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
-        with opened(sources, store, told(context)) as cases:
+        used = asked or Scheme(coupling=Coupling(shared is not False))
+        options = told(context) | {"scheme": used.text}
+        with opened(sources, store, options) as cases:
             if method == "auto" and asked is None:
                 say(scoring.choice(cases))
             total = scoring.forward_passes(cases, method, asked)
@@ -85,8 +87,7 @@ def score(
                     cases, asked, method=method, shared=shared is not False, beta=beta, seed=seed,
                     batch_tokens=batch_tokens, progress=bar.update,
                 )  # fmt: skip
-            used = asked or Scheme(coupling=Coupling(shared is not False))
-            origin = provenance(told(context), {sources.label: cases}) | {"scheme": used.document()}
+            origin = provenance(options, {sources.label: cases}) | {"scheme": used.document()}
         _print(documents, origin, as_json=json)
 
 
@@ -103,9 +104,12 @@ def _scheme(source: str | None, **options: Any) -> Scheme | None:
         return None
     try:
         told = read_scheme(source).document() if source is not None else {}
-        return Scheme.from_document(told | given)
+        found = Scheme.from_document(told | given)
     except ValueError as error:
         raise InputError(one_line(error)) from None
+    if max(found.budget.n_t, found.budget.n_yt, found.groups) > COUNT["max"]:
+        raise InputError(f"--scheme {found}: at most {COUNT['max']} timesteps, masks and groups: give fewer")
+    return found
 
 
 def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
