@@ -82,7 +82,7 @@ def test_an_oracle_knows_each_response(cells):
         law = score_law(answer, scheme, 0.2)
         parts = [margin_variance(known, Scheme(entrant.make(p)), sides=(side,)) for side, p in known.items()]
         assert law.variance == pytest.approx(0.04 * sum(parts), rel=1e-5)
-        (estimate,) = Race(CASES[k : k + 1], Context()).losses(entrant, 8)[1]
+        (estimate,) = Race(CASES[k : k + 1], Context(own=Repeated())).losses(entrant, 8)[1]
         moments = loss_moments(law, 0.2 * true_margin(answer))
         assert estimate.value == pytest.approx(moments.variance)
 

@@ -8,6 +8,7 @@ parameters (Charikar, Chen and Farach-Colton 2002).
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -139,7 +140,7 @@ class GradientPool:
             sign = contrast.coefficient("policy")
             if sign:
                 place = SIDES.index(contrast.side) * width + pick.step * self.pool.budget.n_yt + pick.mask
-                share = beta * sign / pick.mask[0].size * np.broadcast_to(slopes[:, :, None], place.shape)
+                share = beta * sign / math.prod(pick.mask.shape[1:]) * np.broadcast_to(slopes[:, :, None], place.shape)
                 np.add.at(out, (np.arange(len(out))[:, None, None], place), share)
         return out
 
