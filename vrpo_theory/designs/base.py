@@ -174,7 +174,8 @@ class Design(ABC):
 
     def _masks(self, mask: Flags, level: Array, weight: Array, budget: Budget) -> Masks:
         """``level`` and ``weight`` of the n_t timesteps, spread over their masks."""
-        replicate = np.arange(budget.n_t) * self.iid_timesteps
+        # Timesteps that are not iid make one block together.
+        replicate = np.arange(budget.n_t) if self.iid_timesteps else np.zeros(budget.n_t, np.int64)
         level, weight = np.repeat(level, budget.n_yt), np.repeat(weight / budget.n_yt, budget.n_yt)
         return Masks(mask, self.form, level, np.repeat(replicate, budget.n_yt), weight)
 

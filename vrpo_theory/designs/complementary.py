@@ -46,7 +46,8 @@ class Complementary(Design):
         prob, partial, share = np.full(length - 1, 1 / (length - 1)), count[:-1], float(_shares(length, n)[1])
         full = single(np.ones(1), count[-1:], 1 / length)
         pair = Block(prob, np.stack([partial, length - partial], 1), np.full((length - 1, 2), share))
-        return (full, *[pair] * ((n - 1) // 2), *[single(prob, partial, share)] * ((n - 1) % 2))
+        pairs, over = divmod(n - 1, 2)
+        return (full, *[pair] * pairs, *([single(prob, partial, share)] if over else []))
 
     def cover(self, uniforms: Array, level: Array) -> Flags:
         mask = masked(self.form, uniforms, level)

@@ -110,7 +110,8 @@ def gradient_grams(
         for a, b, products in _products(policy, used, requests, numbers, progress):
             for p, product in zip(used, products, strict=True):
                 for gram, group in zip(grams, groups, strict=True):
-                    gram[a, b] += product * (id(p) in group)
+                    if id(p) in group:
+                        gram[a, b] += product
             grams[:, b, a] = grams[:, a, b].transpose(0, 2, 1)
     if not np.isfinite(grams).all():
         raise FloatingPointError(f"pair {case.pair.id!r}: a gradient is not finite: check the policy's weights")

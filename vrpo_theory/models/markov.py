@@ -45,8 +45,11 @@ class Markov(TorchModel):
         forward, start = self._log_powers(mask.shape[1])
         has_left, has_right = left >= 0, right < mask.shape[1]
         before, after = tokens[row, left.clamp_min(0)], tokens[row, right.clamp_max(mask.shape[1] - 1)]
-        from_left = torch.where(has_left[:, None], forward[(column - left) * has_left, before], start)
-        to_right = forward[(right - column) * has_right, :, after] * has_right[:, None]
+        # log P^d to every value from the visible token before; the stationary law where there is none (d unused).
+        apart = torch.where(has_left, column - left, 0)
+        from_left = torch.where(has_left[:, None], forward[apart, before], start)
+        # log P^d from every value to the visible token behind; 0, which forward[0] holds, where there is none.
+        to_right = forward[torch.where(has_right, right - column, 0), :, after]
         value = torch.log_softmax(self.power * (from_left + to_right), -1)
         value = value.gather(1, tokens[row, column, None]).squeeze(1)
         return value.new_zeros(mask.shape).index_put((row, column), value)

@@ -82,7 +82,7 @@ def record_fields(options: Mapping[str, Any], sources: Sources, cases: Sequence[
     policy = cast(Model, cases[0].policy)
     return {
         "code": evaluating_code([m for case in cases for m in (case.policy, case.reference)]),
-        "versions": _versions(["torch", "transformers", *["peft"] * (sources.adapter is not None)]),
+        "versions": _versions(["torch", "transformers", *(["peft"] if sources.adapter is not None else [])]),
         "device": torch.device(policy.device).type,
         "dtype": str(policy.dtype).removeprefix("torch."),
         "label": sources.label,
