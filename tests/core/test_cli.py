@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vrpo_theory import rounding
+from vrpo_theory import Scheme, rounding
 from vrpo_theory.models.llada import load
 
 TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
@@ -245,6 +245,8 @@ def test_scores_are_recorded_and_designs_chosen(vrpo, pairs, tmp_path):
         (("--design", "strata(1)"), "NAME"),
         (("--weighting", "two_way(rho=-1)"), "rho must be positive"),
         (("--design", "coupled"), "n_t odd"),
+        (("--scheme", "no_such_plan.json"), "no file"),
+        (("--scheme", "n_t=99999999"), "at most"),
     ],
 )
 def test_samplers_that_do_not_exist_are_bad_input(vrpo, pairs, options, reason):
@@ -253,7 +255,7 @@ def test_samplers_that_do_not_exist_are_bad_input(vrpo, pairs, options, reason):
     assert reason in result.stderr
 
 
-def test_a_plan_names_what_to_run(vrpo, pairs):
+def test_a_plan_names_what_to_run(vrpo, pairs, tmp_path):
     result = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--budget", 8, "--gradient", "up-proj", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
@@ -267,6 +269,14 @@ def test_a_plan_names_what_to_run(vrpo, pairs):
     shared = () if best["shared"] else ("--no-shared",)
     run = vrpo("score", *checkpoints(pairs), "--method", "mc", *options, "--n-yt", best["n_yt"], *shared)
     assert run.exit_code == 0, run.output
+    file = tmp_path / "plan.json"
+    file.write_text(result.stdout)
+    scheme = str(Scheme.from_document(document))
+    for source in (file, scheme):
+        same = vrpo("score", *checkpoints(pairs), "--scheme", source)
+        assert same.stdout == run.stdout, same.output
+    fewer = vrpo("score", *checkpoints(pairs), "--scheme", file, "--groups", 1, "--json")
+    assert json.loads(fewer.stdout)["provenance"]["scheme"] == document["run"] | {"groups": 1}
     target = vrpo("plan", *checkpoints(pairs), "--pilot", 32, "--target-stderr", 0.2)
     assert f"vrpo score --policy {TINY / 'policy'}" in target.stdout
 
