@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Flags, Timesteps
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Flags, Timesteps
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.designs.strata import Strata
 from vrpo_theory.randomness import Uniforms
@@ -47,6 +47,10 @@ class Balanced(Design):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(Strata())
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return ()  # enters with two-way weights, which name it
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         return self.levels.timesteps(uniforms, length, n_t)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.registry import Registry
-from vrpo_theory.types import Budget, Form, Masks
+from vrpo_theory.types import Budget, Form, Masks, Profile
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")
 
@@ -65,6 +65,27 @@ class Timesteps:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A row that a design has in the comparison of designs.
+
+    Parameters
+    ----------
+    name : str
+    make : Profile -> Design
+        The design, from the exact profile of the response where it is an oracle's.
+    n_yt : int
+        Masks per timestep; 1 leaves it to the design's `Design.split`.
+    shared : bool
+        Whether policy and reference see the same masks.
+    """
+
+    name: str
+    make: Callable[[Profile], Design]
+    n_yt: int = 1
+    shared: bool = True
+
+
+@dataclass(frozen=True)
 class Design(ABC):
     """Draws the masks of one ELBO estimate.
 
@@ -111,6 +132,20 @@ class Design(ABC):
     def examples(cls) -> tuple[Self, ...]:
         """Members to test the contract on; overridden where a parameter has no default."""
         return (cls(),)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        """Its rows in the comparison of designs: one, with default parameters; none where it is no rival."""
+        return (cls().entry(cls.name.replace("_", " ")),)
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        """Members that the planner weighs for training; none unless a design says so."""
+        return ()
+
+    def entry(self, name: str, *, n_yt: int = 1, shared: bool = True) -> Entry:
+        """A row of this member, whatever the profile."""
+        return Entry(name, lambda profile: self, n_yt, shared)
 
     @property
     def address(self) -> str:
@@ -213,6 +248,13 @@ def binomial(length: int, t: Array) -> Array:
 
     found: Array = binom.pmf(np.arange(length + 1), length, t[..., None])
     return found
+
+
+def difference(profile: Profile) -> tuple[Array, Array]:
+    """Mean and second moment of S_policy - S_reference by count, each (L + 1,)."""
+    sign = np.array([1.0, -1.0])
+    mean: Array = profile.mean @ sign
+    return mean, np.einsum("lij,i,j->l", profile.covariance, sign, sign) + mean**2
 
 
 def equal_shares(level: Array, masking: Array | None = None) -> Timesteps:

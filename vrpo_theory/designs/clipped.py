@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vrpo_theory.designs._quadrature import log_uniform
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, single
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, equal_shares, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -29,6 +29,10 @@ class ClippedTime(Design):
     def unbiased(self) -> bool:
         """Never for every model."""
         return False
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls().entry("BD3-LM"),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         return equal_shares(self.low + (self.high - self.low) * uniforms.level(n_t))

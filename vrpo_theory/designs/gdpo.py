@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, single
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, single
 from vrpo_theory.numerics import gauss_legendre
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
@@ -27,6 +27,10 @@ class Gdpo(Design):
     def unbiased(self) -> bool:
         """Only for responses of at most 2 n_t tokens."""
         return False
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls().entry("GDPO"),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         weight, t = gauss_legendre(0.0, 1.0, n_t)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from vrpo_theory.designs._quadrature import floored, require_floor
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares, single
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, equal_shares, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -19,6 +19,14 @@ class IidCount(Design):
 
     name = "iid_count"
     iid_timesteps = True
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return cls().entry("vrpo"), cls().entry("not shared", shared=False), cls().entry("n_yt = 4", n_yt=4)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         return equal_shares(1 + np.floor(uniforms.level(n_t) * length))
@@ -55,6 +63,10 @@ class IidTime(Design):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return cls(1e-3), cls(0.0)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls(1e-3).entry("time form"),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         # 1 - u lies in (0, 1], so that t > 0 even without a floor.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, single
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Timesteps, difference, single
 from vrpo_theory.randomness import Uniforms
-from vrpo_theory.types import Budget
+from vrpo_theory.types import Budget, Profile
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class ImportanceCount(Design):
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(-1.0)
 
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (Entry("importance count, oracle", _oracle),)
+
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         prob = self.prob(length)
         index = np.minimum(np.searchsorted(np.cumsum(prob), uniforms.level(n_t), side="right"), length - 1)
@@ -57,6 +62,13 @@ class ImportanceCount(Design):
         q = np.array(self.table) if self.table is not None else np.arange(1.0, length + 1) ** -self.tilt
         found: Array = q / q.sum()
         return found
+
+
+@lru_cache(maxsize=256)
+def _oracle(profile: Profile) -> ImportanceCount:
+    """q(l) proportional to sqrt(E[ell^2 | l]) of the difference of policy and reference."""
+    root = np.sqrt(difference(profile)[1][1:]) / np.arange(1, profile.length + 1)
+    return ImportanceCount(table=tuple((root + 1e-9 * root.max() + 1e-300).tolist()))
 
 
 DESIGNS.add(ImportanceCount.name, ImportanceCount)

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from vrpo_theory.designs._quadrature import floored, require_floor
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, equal_shares
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, equal_shares
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -39,6 +39,10 @@ class LowDiscrepancy(Design):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return cls(1e-3), cls(0.0)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls(1e-3).entry("low discrepancy"),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         shift = 1 - float(uniforms.level(1)[0])

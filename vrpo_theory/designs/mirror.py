@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vrpo_theory.designs.base import DESIGNS, Array, Flags
+from vrpo_theory.designs.base import DESIGNS, Array, Entry, Flags
 from vrpo_theory.designs.iid import IidTime
 from vrpo_theory.types import Budget
 
@@ -25,6 +25,10 @@ class Mirror(IidTime):
 
     def split(self, n: int) -> Budget:
         return Budget(max(n // 2, 1), 2)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls(1e-3).entry("MIRROR"),)
 
     def cover(self, uniforms: Array, level: Array) -> Flags:
         mask = uniforms < level[:, None]

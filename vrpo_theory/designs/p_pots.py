@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
 
 from vrpo_theory.designs._quadrature import log_uniform
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, single
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Timesteps, binomial, difference, single
 from vrpo_theory.randomness import Uniforms
-from vrpo_theory.types import Budget
+from vrpo_theory.types import Budget, Profile
 
 GRID = 4096
 """Cells on which the density is constant."""
@@ -72,6 +73,10 @@ class PPots(Design):
         a, b, r, q, A, k, m = _positive(best.x).tolist()
         return cls(a, b, r, q, A, k, m, eps)
 
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (Entry("P-POTS, oracle", _oracle),)
+
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         edge, density = self._cells()
         # The inverse of the distribution function, which is linear on each cell: steps are its values at right ends.
@@ -106,6 +111,13 @@ def _positive(z: Array) -> Array:
     soft = np.logaddexp(0.0, z)
     found: Array = soft + np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0])
     return found
+
+
+@lru_cache(maxsize=256)
+def _oracle(profile: Profile) -> PPots:
+    """Fitted to the root of E[ell^2 | t] of the difference of policy and reference."""
+    second = difference(profile)[1]
+    return PPots.fitted(lambda t: binomial(profile.length, t) @ second / t**2 + 1e-300, eps=1e-3)
 
 
 DESIGNS.add(PPots.name, PPots)

@@ -39,6 +39,10 @@ class PowerStrata(Design):
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(2.0)
 
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return cls(1.25), cls(1.5), cls(2.0)
+
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         low, high, share = self._strata(length, n_t)
         return Timesteps(np.floor(uniforms.level(n_t) * (high - low)) + (1.0 + low), share)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -22,6 +23,10 @@ class Strata(Design):
     """
 
     name = "strata"
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         place = (np.arange(n_t) + uniforms.level(n_t)) * length / n_t

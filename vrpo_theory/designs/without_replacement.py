@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -19,6 +20,10 @@ class WithoutReplacement(Design):
 
     name = "without_replacement"
     convolvable = False
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         parts = [np.argsort(uniforms.level(length), kind="stable")[:size] for size in sets(length, n_t)]

@@ -61,6 +61,16 @@ class Weighting(ABC):
         """Members to test the contract on."""
         return (cls(),)
 
+    @classmethod
+    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
+        """Its rows in the comparison of designs: a label, a member, and the names of the designs it joins."""
+        return ()
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        """Members that the planner tries on its pilot beside plain weights; none unless a weighting says so."""
+        return ()
+
     def check(self, design: MaskSampler) -> None:
         """ValueError for a design under which these weights are biased."""
         if self.needs_independent_masks and not design.independent_masks:

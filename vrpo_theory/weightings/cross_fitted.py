@@ -42,6 +42,10 @@ class CrossFitted(Weighting):
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(0.3)
 
+    @classmethod
+    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
+        return (("cross-fitted", cls(), ("strata", "power_strata")),)
+
     def weights(self, masks: Masks) -> NDArray[np.float64]:
         length = masks.mask.shape[1]
         member = masks.mask.astype(float)

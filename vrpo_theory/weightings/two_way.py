@@ -57,6 +57,17 @@ class TwoWay(Weighting):
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(0.3), cls(0.3, slope=False)
 
+    @classmethod
+    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
+        return (
+            ("two-way", cls(), ("iid_count", "strata", "power_strata")),
+            ("two-way 0.3", cls(0.3), ("power_strata", "balanced")),
+        )
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return cls(1.0), cls(0.3)
+
     def weights(self, masks: Masks) -> Array:
         """O(n^2 L); empty masks stay out."""
         out = np.zeros(masks.mask.shape)
