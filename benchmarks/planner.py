@@ -18,7 +18,7 @@ import torch
 from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, replicate
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.planning import Cost, Planner, label, predicted, run_pilot
-from vrpo_theory.planning.candidates import TRIED
+from vrpo_theory.planning.candidates import planned_weightings
 from vrpo_theory.planning.planner import LEVEL
 from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
 from vrpo_theory.weightings.base import Weighting
@@ -89,9 +89,13 @@ def measure(quick: bool, pilots: Mapping[int, int] = PILOTS) -> Mapping[str, Seq
     """Every size in turn; quick ones show that the script runs."""
     torch.set_num_threads(1)
     cases, repeats = pairs(), 20 if quick else REPEATS
-    gains = {PLAIN: 1.0} | {w: gain(cases, w, repeats) for w in TRIED}
+    tried = planned_weightings()[1:]
+    gains = {PLAIN: 1.0} | {w: gain(cases, w, repeats) for w in tried}
     rows = [row for size, number in pilots.items() for row in coverage(cases, size, 2 if quick else number, gains)]
-    joined = [{"weights": w.spec, "variance over plain": gains[w], "estimates per pair": repeats} for w in TRIED]
+    joined = [
+        {"weights": w.spec, "variance over plain": gains[w], "estimates per pair": repeats}
+        for w in planned_weightings()[1:]
+    ]
     return {"coverage": rows, "gains": joined}
 
 

@@ -5,84 +5,26 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.designs._parts import Array, Block, Entry, Timesteps, difference
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.registry import Registry
-from vrpo_theory.types import Budget, Form, Masks, Profile
+from vrpo_theory.types import Budget, Form, Masks
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")
 
-Array = NDArray[np.float64]
+__all__ = [
+    "DESIGNS", "Array", "Block", "Design", "Entry", "Flags", "Timesteps", "binomial", "difference", "equal_shares",
+    "masked", "outcomes", "sets", "single", "subsets",
+]  # fmt: skip
+
 Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """The exact law of one independent block of timesteps.
-
-    Outcomes stand in the order of the uniform that chooses them, so that blocks of two responses which share that
-    uniform can be put side by side.
-
-    Parameters
-    ----------
-    prob : (Q,) float
-        Probability of each outcome; sums to 1.
-    level : (Q, J) float
-        The J levels drawn together in each outcome; what the weighting reads.
-    weight : (Q, J) float
-        Each level's share of the whole estimate.
-    masking : (Q, J) float, optional
-        Levels that the masks are drawn at, where they differ from what the weighting reads.
-    draws : int
-        More than 1: so many of the outcomes are drawn without replacement, all equally likely.
-    """
-
-    prob: Array
-    level: Array
-    weight: Array
-    masking: Array | None = None
-    draws: int = 1
-
-    @property
-    def drawn(self) -> Array:
-        """Levels that the masks are drawn at, (Q, J)."""
-        return self.level if self.masking is None else self.masking
-
-
-@dataclass(frozen=True, eq=False)
-class Timesteps:
-    """The levels of one estimate before masks; every field (n_t,), as in `Block`."""
-
-    level: Array
-    weight: Array
-    masking: Array | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row that a design has in the comparison of designs.
-
-    Parameters
-    ----------
-    name : str
-    make : Profile -> Design
-        The design, from the exact profile of the response where it is an oracle's.
-    n_yt : int
-        Masks per timestep; 1 leaves it to the design's `Design.split`.
-    shared : bool
-        Whether policy and reference see the same masks.
-    """
-
-    name: str
-    make: Callable[[Profile], Design]
-    n_yt: int = 1
-    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,16 +78,16 @@ class Design(ABC):
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:
         """Its rows in the comparison of designs: one, with default parameters; none where it is no rival."""
-        return (cls().entry(cls.name.replace("_", " ")),)
+        return (cls().entry(),)
 
     @classmethod
     def planned(cls) -> tuple[Self, ...]:
         """Members that the planner weighs for training; none unless a design says so."""
         return ()
 
-    def entry(self, name: str, *, n_yt: int = 1, shared: bool = True) -> Entry:
-        """A row of this member, whatever the profile."""
-        return Entry(name, lambda profile: self, n_yt, shared)
+    def entry(self, name: str = "", **traits: Any) -> Entry:
+        """A row of this member, whatever the profile; ``traits`` as in `Entry`."""
+        return Entry(name or self.name.replace("_", " "), lambda profile: self, **traits)
 
     @property
     def address(self) -> str:
@@ -248,13 +190,6 @@ def binomial(length: int, t: Array) -> Array:
 
     found: Array = binom.pmf(np.arange(length + 1), length, t[..., None])
     return found
-
-
-def difference(profile: Profile) -> tuple[Array, Array]:
-    """Mean and second moment of S_policy - S_reference by count, each (L + 1,)."""
-    sign = np.array([1.0, -1.0])
-    mean: Array = profile.mean @ sign
-    return mean, np.einsum("lij,i,j->l", profile.covariance, sign, sign) + mean**2
 
 
 def equal_shares(level: Array, masking: Array | None = None) -> Timesteps:

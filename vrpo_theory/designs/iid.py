@@ -26,7 +26,11 @@ class IidCount(Design):
 
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:
-        return cls().entry("vrpo"), cls().entry("not shared", shared=False), cls().entry("n_yt = 4", n_yt=4)
+        return (
+            cls().entry("vrpo", gradient=True),
+            cls().entry("not shared", shared=False),
+            cls().entry("n_yt = 4", n_yt=4),
+        )
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         return equal_shares(1 + np.floor(uniforms.level(n_t) * length))

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Timesteps, sets, single
+from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, sets, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -38,6 +38,10 @@ class PowerStrata(Design):
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return cls(), cls(2.0)
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls().entry(everywhere=True, gradient=True),)
 
     @classmethod
     def planned(cls) -> tuple[Self, ...]:

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Timesteps, equal_shares, single
+from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Timesteps, equal_shares, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -23,6 +23,10 @@ class Strata(Design):
     """
 
     name = "strata"
+
+    @classmethod
+    def entries(cls) -> tuple[Entry, ...]:
+        return (cls().entry(everywhere=True, gradient=True),)
 
     @classmethod
     def planned(cls) -> tuple[Self, ...]:

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.base import Design
-from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.power_strata import PowerStrata
-from vrpo_theory.designs.strata import Strata
-from vrpo_theory.designs.without_replacement import WithoutReplacement
 from vrpo_theory.exact import margin_variance
 from vrpo_theory.numerics import total, variance_estimate
 from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Profile, Side
-from vrpo_theory.weightings.base import Weighting
+from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
-from vrpo_theory.weightings.two_way import TwoWay
 
-DESIGNS: tuple[Design, ...] = (
-    IidCount(), Strata(), WithoutReplacement(), PowerStrata(1.25), PowerStrata(1.5), PowerStrata(2.0),
-)  # fmt: skip
 MASKS = (1, 2, 3, 4, 6, 8)
 """Masks a timestep that are tried; more than one pays only where timesteps cost, too."""
-TRIED = (TwoWay(1.0), TwoWay(0.3))
-"""Weights that join masks: their gain is measured on the pilot's own groups."""
 MOST = 2**20
 """Most timesteps of one mask that are planned."""
 
@@ -59,21 +50,41 @@ class Cost:
         return int(limit / (self.timestep + n_yt * self.mask) + 1e-9)
 
 
-def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)) -> list[Scheme]:
+def planned_designs() -> list[Design]:
+    """Every member that a design offers for training, those with fewest parameters first; VRPO's is the first."""
+    kinds = sorted(DESIGNS.members(), key=lambda kind: (len(fields(kind)), kind.name))
+    return [member for kind in kinds for member in kind.planned()]
+
+
+def planned_weightings() -> tuple[Weighting, ...]:
+    """Plain weights, then those that join masks: their gain is measured on the pilot's own groups."""
+    return (PLAIN, *(member for kind in WEIGHTINGS.members() for member in kind.planned()))
+
+
+def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None = None) -> list[Scheme]:
     """Every design, split of the budget and sharing that is tried within a cost; VRPO's choice first.
+
+    Parameters
+    ----------
+    limit : float
+        In forward passes per response and model.
+    cost : Cost
+    weightings : sequence of Weighting, optional
+        `planned_weightings` by default.
 
     Raises
     ------
     ValueError
         If the limit does not pay for a single mask.
     """
+    weightings = planned_weightings() if weightings is None else weightings
     budgets = [Budget(cost.timesteps(m, limit), m) for m in MASKS if cost.timesteps(m, limit)]
     if not budgets:
         raise ValueError(f"a budget of {limit:g} does not pay for one mask at {cost.timestep + cost.mask:g}; raise it")
     plain = [
         Scheme(design, PLAIN, budget, Coupling(shared))
         for shared in (True, False)
-        for design in DESIGNS
+        for design in planned_designs()
         for budget in budgets
         if PLAIN in weightings
     ]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from vrpo_theory.numerics import jackknife, total
 from vrpo_theory.planning.candidates import (
-    TRIED,
     Cost,
     candidates,
     measured_gain,
+    planned_weightings,
     predicted,
     score_estimates,
 )
@@ -71,10 +71,9 @@ class Planner:
         Weights to choose from; those that join masks are recommended only if the pilot shows their gain.
     """
 
-    def __init__(
-        self, pilot: Pilot, beta: float, cost: Cost, weightings: Sequence[Weighting] = (PLAIN, *TRIED)
-    ) -> None:
-        self.pilot, self.beta, self.cost, self.weightings = pilot, beta, cost, weightings
+    def __init__(self, pilot: Pilot, beta: float, cost: Cost, weightings: Sequence[Weighting] | None = None) -> None:
+        self.pilot, self.beta, self.cost = pilot, beta, cost
+        self.weightings = planned_weightings() if weightings is None else weightings
         self.profiles = pilot.profiles()
         self._known: dict[Scheme, Array] = {}
 

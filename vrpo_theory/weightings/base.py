@@ -16,6 +16,28 @@ WEIGHTINGS: Registry[type[Weighting]] = Registry("weighting", "vrpo_theory.weigh
 
 
 @dataclass(frozen=True)
+class JoinedEntry:
+    """A row that a weighting has in the comparison of designs.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights; the design's comes before it.
+    weighting : Weighting
+    design : str
+        Name of the design whose masks it weighs.
+    everywhere, gradient : bool
+        As for a design's own row, `vrpo_theory.designs.base.Entry`.
+    """
+
+    name: str
+    weighting: Weighting
+    design: str
+    everywhere: bool = False
+    gradient: bool = False
+
+
+@dataclass(frozen=True)
 class Weighting(ABC):
     """Turns masks into the W of ``sum of W[k, i] log p(y_i | y with S_k masked)``.
 
@@ -62,8 +84,8 @@ class Weighting(ABC):
         return (cls(),)
 
     @classmethod
-    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
-        """Its rows in the comparison of designs: a label, a member, and the names of the designs it joins."""
+    def entries(cls) -> tuple[JoinedEntry, ...]:
+        """Its rows in the comparison of designs; none unless a weighting says so."""
         return ()
 
     @classmethod

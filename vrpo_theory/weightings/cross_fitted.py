@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.types import Masks
-from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
+from vrpo_theory.weightings.base import WEIGHTINGS, JoinedEntry, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 
@@ -43,8 +43,11 @@ class CrossFitted(Weighting):
         return cls(), cls(0.3)
 
     @classmethod
-    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
-        return (("cross-fitted", cls(), ("strata", "power_strata")),)
+    def entries(cls) -> tuple[JoinedEntry, ...]:
+        return (
+            JoinedEntry("cross-fitted", cls(), "strata"),
+            JoinedEntry("cross-fitted", cls(), "power_strata", everywhere=True, gradient=True),
+        )
 
     def weights(self, masks: Masks) -> NDArray[np.float64]:
         length = masks.mask.shape[1]

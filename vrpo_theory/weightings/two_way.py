@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.types import Masks
-from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
+from vrpo_theory.weightings.base import WEIGHTINGS, JoinedEntry, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
@@ -58,10 +58,13 @@ class TwoWay(Weighting):
         return cls(), cls(0.3), cls(0.3, slope=False)
 
     @classmethod
-    def entries(cls) -> tuple[tuple[str, Self, tuple[str, ...]], ...]:
+    def entries(cls) -> tuple[JoinedEntry, ...]:
         return (
-            ("two-way", cls(), ("iid_count", "strata", "power_strata")),
-            ("two-way 0.3", cls(0.3), ("power_strata", "balanced")),
+            JoinedEntry("two-way", cls(), "iid_count", everywhere=True),
+            JoinedEntry("two-way", cls(), "strata"),
+            JoinedEntry("two-way", cls(), "power_strata", everywhere=True, gradient=True),
+            JoinedEntry("two-way 0.3", cls(0.3), "power_strata", everywhere=True),
+            JoinedEntry("two-way 0.3", cls(0.3), "balanced", everywhere=True),
         )
 
     @classmethod

@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 SHORT = ("rough table", "mid table", "markov", "toy LLaDA")
 LONG = ("markov, L = 64", "markov, L = 256", "markov, L = 512", "shock, L = 64")
 BUDGETS = {"markov, L = 256": (8,), "markov, L = 512": (16,), "shock, L = 64": (8,)}
-"""Forward passes a response and model, where not 4, 8 and 16: long chains are costly to sample."""
+"""Forward passes per response and model, where not 4, 8 and 16: long chains are costly to sample."""
 LOSS_BUDGET = 8
-SAMPLED_LONG = ("strata", "power strata", "power strata, cross-fitted", "vrpo, two-way", "power strata, two-way",
-                "power strata, two-way 0.3", "balanced, two-way 0.3")  # fmt: skip
-"""Entrants that run on long responses even where they must be sampled."""
-DIFFERENTIATED = (BASE, "strata", "power strata", "power strata, cross-fitted", "power strata, two-way")
-"""Entrants whose gradient is sampled."""
 NOTES = {
     "gain": "variance of VRPO's margin over the design's, a response at a time: geometric mean over responses",
     "gain_worst": "the least gain among the responses",
@@ -61,10 +56,10 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
 
 
 def _running(model: str, race: Race) -> Iterator[tuple[str, Entrant]]:
-    """Everybody on short responses; on long ones who is exact there or in the list, and no fit per response."""
+    """All on short responses; on long ones those that are exact there or say so, and no fit per response."""
     for name, entrant in entrants().items():
         exact = entrant.exact and race.profiles[0] is not None and "oracle" not in name
-        if model not in LONG or exact or name in SAMPLED_LONG:
+        if model not in LONG or exact or entrant.everywhere:
             yield name, entrant
 
 
@@ -84,7 +79,7 @@ def _losses(race: Race, name: str, entrant: Entrant, column: Mapping[str, Any], 
     if bias := race.margin_bias(entrant, LOSS_BUDGET):
         rows["bias_margin"] = bias
     rows["bias_loss"], rows["var_loss"] = race.losses(entrant, LOSS_BUDGET)
-    if name in DIFFERENTIATED:
+    if entrant.gradient:
         rows["var_gradient"] = race.gradients(entrant, LOSS_BUDGET)
     yield from _rows(rows, column, race, context)
     if name == BASE:

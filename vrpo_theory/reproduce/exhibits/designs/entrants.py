@@ -1,42 +1,24 @@
-"""Who runs in the comparison of designs: a design, its weights and its sharing, at n forward passes."""
+"""Who runs in the comparison of designs: whoever says so in the registries, at n forward passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.balanced import Balanced
-from vrpo_theory.designs.base import Design, binomial
-from vrpo_theory.designs.clipped import ClippedTime
-from vrpo_theory.designs.complementary import Complementary
-from vrpo_theory.designs.coupled import Coupled
-from vrpo_theory.designs.gdpo import Gdpo
-from vrpo_theory.designs.iid import IidCount, IidTime
-from vrpo_theory.designs.importance_count import ImportanceCount
-from vrpo_theory.designs.importance_time import ImportanceTime
-from vrpo_theory.designs.low_discrepancy import LowDiscrepancy
-from vrpo_theory.designs.midpoints import Midpoints
-from vrpo_theory.designs.mirror import Mirror
-from vrpo_theory.designs.p_pots import PPots
-from vrpo_theory.designs.power_strata import PowerStrata
-from vrpo_theory.designs.strata import Strata
-from vrpo_theory.designs.systematic import Systematic
-from vrpo_theory.designs.without_replacement import WithoutReplacement
+from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Profile, Side
-from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.cross_fitted import CrossFitted
+from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
-from vrpo_theory.weightings.two_way import TwoWay
 
-FLOOR, SHARED = 1e-3, Coupling(shared=True)
+BASE, DEFAULT = "vrpo", "power strata, two-way"
+"""What the others are measured against, and the robust default of the package."""
 
-Make = Callable[[Profile], Design]
-"""A design, from the exact profile of the response where it is an oracle's."""
+_FLAT = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
 
 
 @dataclass(frozen=True)
@@ -46,16 +28,21 @@ class Entrant:
     Parameters
     ----------
     make : Profile -> Design
+        The design, from the exact profile of the response where it is an oracle's.
     weighting : Weighting
     coupling : Coupling
     n_yt : int
-        Masks a timestep, where the design leaves it free.
+        Masks per timestep, where the design leaves it free.
+    everywhere, gradient : bool
+        As in `vrpo_theory.designs.base.Entry`.
     """
 
-    make: Make
+    make: Callable[[Profile], Design]
     weighting: Weighting = PLAIN
-    coupling: Coupling = SHARED
+    coupling: Coupling = Coupling()  # noqa: RUF009 (frozen)
     n_yt: int = 1
+    everywhere: bool = False
+    gradient: bool = False
 
     @property
     def exact(self) -> bool:
@@ -69,65 +56,26 @@ class Entrant:
         return Scheme(chosen, self.weighting, budget, self.coupling, rejected=rejected)
 
 
+@cache
 def entrants() -> Mapping[str, Entrant]:
     """By name; the first is VRPO, which the others are measured against."""
-    cross = CrossFitted()
-    iid, power, strata = _fixed(IidCount()), _fixed(PowerStrata()), _fixed(Strata())
-    return {
-        BASE: Entrant(iid),
-        "not shared": Entrant(iid, coupling=Coupling(shared=False)),
-        "n_yt = 4": Entrant(iid, n_yt=4),
-        "time form": Entrant(_fixed(IidTime(FLOOR))),
-        "strata": Entrant(strata),
-        "systematic": Entrant(_fixed(Systematic())),
-        "without replacement": Entrant(_fixed(WithoutReplacement())),
-        "power strata": Entrant(power),
-        "importance count, oracle": Entrant(_count_oracle),
-        "importance time": Entrant(_fixed(ImportanceTime())),
-        "P-POTS, oracle": Entrant(_time_oracle),
-        "MIRROR": Entrant(_fixed(Mirror(FLOOR))),
-        "low discrepancy": Entrant(_fixed(LowDiscrepancy(FLOOR))),
-        "GDPO": Entrant(_fixed(Gdpo())),
-        "BD3-LM": Entrant(_fixed(ClippedTime())),
-        "coupled": Entrant(_fixed(Coupled())),
-        "midpoints": Entrant(_fixed(Midpoints())),
-        "complementary": Entrant(_fixed(Complementary())),
-        "strata, cross-fitted": Entrant(strata, cross),
-        "power strata, cross-fitted": Entrant(power, cross),
-        "vrpo, two-way": Entrant(iid, TwoWay()),
-        "strata, two-way": Entrant(strata, TwoWay()),
-        "power strata, two-way": Entrant(power, TwoWay()),
-        "power strata, two-way 0.3": Entrant(power, TwoWay(0.3)),
-        "balanced, two-way 0.3": Entrant(_fixed(Balanced()), TwoWay(0.3)),
-    }
+    found = dict([*_of_designs(), *_of_weightings()])
+    return {BASE: found.pop(BASE), **found}
 
 
-BASE, DEFAULT = "vrpo", "power strata, two-way"
-"""What the others are measured against, and the robust default of the package."""
-
-_FLAT = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
-
-
-def _fixed(design: Design) -> Make:
-    return lambda profile: design
+def _of_designs() -> Iterator[tuple[str, Entrant]]:
+    for design in DESIGNS.members():
+        for e in design.entries():
+            yield e.name, Entrant(e.make, PLAIN, Coupling(e.shared), e.n_yt, e.everywhere, e.gradient)
 
 
-def _difference(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and second moment of S_policy - S_reference by count, each (L + 1,)."""
-    sign = np.array([1.0, -1.0])
-    mean = profile.mean @ sign
-    return mean, np.einsum("lij,i,j->l", profile.covariance, sign, sign) + mean**2
-
-
-@lru_cache(maxsize=256)
-def _count_oracle(profile: Profile) -> Design:
-    """q(l) proportional to sqrt(E[ell^2 | l])."""
-    root = np.sqrt(_difference(profile)[1][1:]) / np.arange(1, profile.length + 1)
-    return ImportanceCount(table=tuple((root + 1e-9 * root.max() + 1e-300).tolist()))
-
-
-@lru_cache(maxsize=256)
-def _time_oracle(profile: Profile) -> Design:
-    """The paper's family, fitted to the root of E[ell^2 | t]."""
-    second = _difference(profile)[1]
-    return PPots.fitted(lambda t: binomial(profile.length, t) @ second / t**2 + 1e-300, FLOOR)
+def _of_weightings() -> Iterator[tuple[str, Entrant]]:
+    """A weighting's rows bear the name of the design's first row, or of the design itself."""
+    for weighting in WEIGHTINGS.members():
+        for e in weighting.entries():
+            member = DESIGNS[e.design]().entry()
+            first = next(iter(DESIGNS[e.design].entries()), member)
+            yield (
+                f"{first.name}, {e.name}",
+                Entrant(member.make, e.weighting, everywhere=e.everywhere, gradient=e.gradient),
+            )
