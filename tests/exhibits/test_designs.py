@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Budget, Coupling, Scheme, margin_variance, profiles, tabulate
+from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Scheme, margin_variance, profiles, tabulate
 from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_law, true_margin
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, entrants
@@ -42,14 +42,7 @@ def test_exact_gains_are_ratios_of_exact_variances(cells, name):
     for answer in tabulate(CASES):
         known = profiles(answer)
         for side in ("chosen", "rejected"):
-            design = entrant.make(known[side])
-            pair = [
-                margin_variance(known, Scheme(d, budget=b, coupling=c), sides=(side,))
-                for d, b, c in (
-                    (DESIGNS["iid_count"](), Budget(8), Coupling()),
-                    (design, entrant.budget(design, 8), entrant.coupling),
-                )
-            ]
+            pair = [margin_variance(known, e.scheme(8), sides=(side,)) for e in (entrants()[BASE], entrant)]
             gains.append(pair[0] / pair[1])
     cell = select(cells, "gain")[name]
     assert cell["method"] == "exact"
