@@ -1,18 +1,13 @@
-"""What a design is made of and described by: its levels, their exact law, its rows in the comparison."""
+"""What a design is made of and described by: its levels and their exact law."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.types import Profile
-
-if TYPE_CHECKING:
-    from vrpo_theory.designs.base import Design
 
 Array = NDArray[np.float64]
 
@@ -57,33 +52,6 @@ class Timesteps:
     level: Array
     weight: Array
     masking: Array | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row that a design has in the comparison of designs.
-
-    Parameters
-    ----------
-    name : str
-    make : Profile -> Design
-        The design, from the exact profile of the response where it is an oracle's.
-    n_yt : int
-        Masks per timestep; 1 leaves it to the design's `Design.split`.
-    shared : bool
-        Whether policy and reference see the same masks.
-    everywhere : bool
-        Whether it runs on long responses even where it must be sampled.
-    gradient : bool
-        Whether the variance of its gradient is sampled, too.
-    """
-
-    name: str
-    make: Callable[[Profile], Design]
-    n_yt: int = 1
-    shared: bool = True
-    everywhere: bool = False
-    gradient: bool = False
 
 
 def difference(profile: Profile) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.designs._parts import Array, Block, Entry, Timesteps, difference
+from vrpo_theory.designs._parts import Array, Block, Timesteps, difference
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.registry import Registry
 from vrpo_theory.types import Budget, Form, Masks
@@ -25,6 +25,33 @@ __all__ = [
 ]  # fmt: skip
 
 Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row that a design has in the comparison of designs.
+
+    Parameters
+    ----------
+    name : str
+    make : Profile -> Design
+        The design, from the exact profile of the response where it is an oracle's.
+    n_yt : int
+        Masks per timestep; 1 leaves it to the design's `Design.split`.
+    shared : bool
+        Whether policy and reference see the same masks.
+    everywhere : bool
+        Whether it runs on long responses even where it must be sampled.
+    gradient : bool
+        Whether the variance of its gradient is sampled, too.
+    """
+
+    name: str
+    make: Callable[[Profile], Design]
+    n_yt: int = 1
+    shared: bool = True
+    everywhere: bool = False
+    gradient: bool = False
 
 
 @dataclass(frozen=True)
