@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vrpo_theory.designs._parts import Array, Block, Timesteps, difference
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.registry import Registry
-from vrpo_theory.types import Budget, Form, Masks
+from vrpo_theory.types import Budget, Form, Masks, Profile
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")
 
