@@ -373,9 +373,9 @@ def test_what_is_refused():
     (_, other) = prepared(MODELS["tabular"].case(1, 2))
     for moments in (loss_gradient_moments, leave_one_out_moments):
         with pytest.raises(ValueError, match="use one pair"):
-            moments(answer, other, Budget(2, 1), Coupling(), BETA)
+            moments(answer, other, Scheme(budget=Budget(2, 1)), BETA)
         with pytest.raises(ValueError, match="levels_shared=False"):
-            moments(answer, gram, Budget(2, 1), Coupling(levels_shared=True), BETA)
+            moments(answer, gram, Scheme(budget=Budget(2, 1), coupling=Coupling(levels_shared=True)), BETA)
     with pytest.raises(InputError, match="stop at 10 tokens, got 11"):
         gradient_grams(MODELS["markov"].case(0, 11))
     with pytest.raises(InputError, match="up-proj"):

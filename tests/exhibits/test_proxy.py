@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, tabulate
+from vrpo_theory import EXHIBITS, MODELS, Budget, Coupling, Scheme, tabulate
 from vrpo_theory.exact import gradient_grams, leave_one_out_moments, loss_gradient_moments
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.paper import tables
@@ -37,7 +37,7 @@ def moments(cases):
         for name, parameters in PARAMETERS.items():
             (gram,) = gradient_grams(case, (parameters,))
             for n_t, n_yt, shared in CONFIGURATIONS:
-                arguments = answer, gram, Budget(n_t, n_yt), Coupling(shared), BETA
+                arguments = answer, gram, Scheme(budget=Budget(n_t, n_yt), coupling=Coupling(shared)), BETA
                 found.setdefault((name, "", n_t, n_yt, shared), []).append(loss_gradient_moments(*arguments))
                 if (n_t, n_yt, shared) in LEFT_OUT:
                     found.setdefault((name, "_loo", n_t, n_yt, shared), []).append(leave_one_out_moments(*arguments))
