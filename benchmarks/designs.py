@@ -32,7 +32,7 @@ from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.models import MODELS
 from vrpo_theory.preference import BETA
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, Entrant, entrants
+from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, DEFAULT, Entrant, entrants
 from vrpo_theory.reproduce.exhibits.designs.race import Race
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.types import Budget, PreferencePair, Response

@@ -27,7 +27,7 @@ from vrpo_theory.exact import MAX_LENGTH, enumerate_masks, gap_profile
 from vrpo_theory.exact.enumeration import all_masks
 from vrpo_theory.models import MODELS
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig
-from vrpo_theory.training.initial import initial
+from vrpo_theory.training.initialization import initial
 from vrpo_theory.types import Response
 
 VOCABULARY, PROMPT = 259, 5

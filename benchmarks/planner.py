@@ -18,8 +18,8 @@ import torch
 from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, replicate
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.planning import Cost, Planner, label, predicted, run_pilot
-from vrpo_theory.planning.candidates import planned_weightings
 from vrpo_theory.planning.planner import LEVEL
+from vrpo_theory.planning.search_space import planned_weightings
 from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
 from vrpo_theory.weightings.base import Weighting
 from vrpo_theory.weightings.plain import PLAIN

@@ -9,10 +9,7 @@ import pytest
 import vrpo_theory
 
 ROOT = Path(vrpo_theory.__file__).parent
-STILL_TO_RENAME = {"planning", "training", "reproduce/exhibits/designs", "reproduce/exhibits/table3"}
-PACKAGES = sorted(
-    {p.parent.relative_to(ROOT).as_posix() for p in ROOT.rglob("__init__.py")} - STILL_TO_RENAME - {".", "cli"}
-)
+PACKAGES = sorted({p.parent.relative_to(ROOT).as_posix() for p in ROOT.rglob("__init__.py")} - {".", "cli"})
 """The root gives names when asked; of the command line nothing but commands is imported."""
 
 

@@ -8,7 +8,7 @@ import pytest
 from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Scheme, margin_variance, profiles, tabulate
 from vrpo_theory.exact import loss_estimator, loss_moments, margin_mean, score_law, true_margin
 from vrpo_theory.reproduce import Context
-from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT, entrants
+from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, DEFAULT, entrants
 from vrpo_theory.reproduce.exhibits.designs.race import Race
 from vrpo_theory.reproduce.options import Repeated
 

@@ -11,7 +11,7 @@ from vrpo_theory import DESIGNS, EXHIBITS, MODELS, Scheme, margin_variance
 from vrpo_theory.exact import gap_profile
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.comparison import differences
-from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, DEFAULT
+from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, DEFAULT
 from vrpo_theory.types import SIDES
 
 FIGURES = Path(__file__).parents[2] / "figures"

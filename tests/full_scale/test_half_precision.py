@@ -14,7 +14,7 @@ from vrpo_theory import Scheme, elbo, rounding
 from vrpo_theory.cli import app
 from vrpo_theory.models import load_model
 from vrpo_theory.randomness import PRECISION
-from vrpo_theory.reproduce.exhibits.table3.spread import spread
+from vrpo_theory.reproduce.exhibits.table3.quartiles import spread
 from vrpo_theory.sampling import precision_deviations
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, PreferencePair, Response
 from vrpo_theory.weightings.plain import PLAIN

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from vrpo_theory.exact import MAX_LENGTH
-from vrpo_theory.planning.candidates import label
 from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.planning.search_space import label
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.numerics import jackknife, total
-from vrpo_theory.planning.candidates import (
+from vrpo_theory.planning.pilot import Pilot
+from vrpo_theory.planning.search_space import (
     Cost,
     candidates,
     measured_gain,
@@ -19,7 +20,6 @@ from vrpo_theory.planning.candidates import (
     predicted,
     score_estimates,
 )
-from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import loss
 from vrpo_theory.types import Budget, Estimate

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from vrpo_theory.planning.candidates import label
-from vrpo_theory.planning.plan import SHOWN, Plan
 from vrpo_theory.planning.planner import LEVEL, Forecast
+from vrpo_theory.planning.recommend import SHOWN, Plan
+from vrpo_theory.planning.search_space import label
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.tables import table, wrapped
 from vrpo_theory.types import Estimate

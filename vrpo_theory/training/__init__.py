@@ -1,7 +1,7 @@
 """Training masked predictors: a supervised stage, then VRPO; addressed by step and resumable to the bit."""
 
 from vrpo_theory.training.decoding import SAMPLERS, accuracy, decode
-from vrpo_theory.training.initial import initial
+from vrpo_theory.training.initialization import initial
 from vrpo_theory.training.loop import Objective, Schedule, train
 from vrpo_theory.training.supervised import Supervised
 from vrpo_theory.training.vrpo import Vrpo

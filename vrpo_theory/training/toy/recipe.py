@@ -10,7 +10,7 @@ from vrpo_theory.data import toy
 from vrpo_theory.models.llada import LLaDA, LLaDAConfig
 from vrpo_theory.preference import BETA
 from vrpo_theory.schemes import VRPO
-from vrpo_theory.training.initial import initial
+from vrpo_theory.training.initialization import initial
 from vrpo_theory.training.loop import Schedule
 from vrpo_theory.training.supervised import Supervised
 from vrpo_theory.training.vrpo import Vrpo

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
-from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, Entrant, entrants
+from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, Entrant, entrants
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.summary import geometric_mean, joined, over_pairs
 from vrpo_theory.reproduce.toys import toys

@@ -13,7 +13,7 @@ from vrpo_theory import exact, preference, sampling
 from vrpo_theory.couplings import Draw
 from vrpo_theory.numerics import mean_estimate, total, variance_estimate
 from vrpo_theory.reproduce.base import Context
-from vrpo_theory.reproduce.exhibits.designs.entrants import BASE, Entrant, entrants
+from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, Entrant, entrants
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
 from vrpo_theory.weightings.plain import PLAIN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.table3.options import Ablation
-from vrpo_theory.reproduce.exhibits.table3.spread import spread
+from vrpo_theory.reproduce.exhibits.table3.quartiles import spread
 from vrpo_theory.reproduce.exhibits.table3.study import HALF
 from vrpo_theory.reproduce.paper import configurations, tables
 from vrpo_theory.reproduce.report import configuration

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from vrpo_theory import batching, elbo, preference, sampling
 from vrpo_theory.numerics import total
-from vrpo_theory.planning.candidates import MOST, Cost
 from vrpo_theory.planning.notes import notes
 from vrpo_theory.planning.pilot import run_pilot
 from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.planning.search_space import MOST, Cost
 from vrpo_theory.planning.targets import least_budget
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Budget, Case, Estimate
