@@ -137,18 +137,17 @@ class Scheme:
         return tuple(draw for group in groups for draw in self.draw(pair, seed=seed, repeat=repeat, group=group))
 
     def document(self) -> dict[str, Any]:
-        """JSON form, read back by `from_document`; design and weights are written as calls."""
-        own = {} if self.rejected is None else {"rejected": self.rejected.address}
-        return {
+        """JSON form, read back by `from_document`; levels_shared and rejected are there only where they are used."""
+        told = {
             "design": self.design.address,
             "weighting": self.weighting.spec,
             "n_t": self.budget.n_t,
             "n_yt": self.budget.n_yt,
             "shared": self.coupling.shared,
-            "levels_shared": self.coupling.levels_shared,
             "groups": self.groups,
-            **own,
         }
+        rare = {"levels_shared": True} if self.coupling.levels_shared else {}
+        return told | rare | ({} if self.rejected is None else {"rejected": self.rejected.address})
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -163,24 +162,22 @@ class Scheme:
         unknown = set(document) - set(KEYS)
         if unknown:
             raise ValueError(f"a scheme has no {', '.join(sorted(map(repr, unknown)))}; it has: {', '.join(KEYS)}")
-        told = {**VRPO.document(), "rejected": None, **document}
-        rejected = told["rejected"]
+        told = {**VRPO.document(), "levels_shared": False, "rejected": None, **document}
         return cls(
             _member(DESIGNS, told["design"]),
             _member(WEIGHTINGS, told["weighting"]),
             Budget(told["n_t"], told["n_yt"]),
             Coupling(told["shared"], told["levels_shared"]),
             told["groups"],
-            None if rejected is None else _member(DESIGNS, rejected),
+            None if told["rejected"] is None else _member(DESIGNS, told["rejected"]),
         )
 
     @property
     def text(self) -> str:
         """Text form, read back by `parse`; what is VRPO's choice is left out, but for design, weights and budget."""
-        told, usual = self.document(), VRPO.document()
-        shown = {key: value for key, value in told.items() if key in ("n_t", "n_yt") or value != usual.get(key)}
-        options = [f"{key}={value}" for key, value in shown.items() if key not in ("design", "weighting")]
-        return ", ".join([self.design.address, self.weighting.spec, *options])
+        told, usual, always = self.document(), VRPO.document(), ("n_t", "n_yt")
+        members = [told.pop("design"), told.pop("weighting")]
+        return ", ".join(members + [f"{k}={v}" for k, v in told.items() if k in always or v != usual.get(k)])
 
     def __str__(self) -> str:
         return self.text

@@ -1,6 +1,7 @@
 """Monte Carlo against exact values, at stated rates of false alarm."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,10 +118,8 @@ def test_elbos_have_errors_of_their_own(shared):
     [("iid_count", "plain", 4), ("strata", "plain", 1), ("iid_count", "two_way", 1), ("power_strata", "two_way", 1)],
 )
 def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weighting, blocks):
-    options = {"seed": 0, "weighting": WEIGHTINGS[weighting]()}
-    one, many = (
-        estimate_scores([ANSWERS], Scheme(DESIGNS[design](), budget=Budget(4), groups=g), **options)[0] for g in (1, 5)
-    )
+    scheme = Scheme(DESIGNS[design](), WEIGHTINGS[weighting](), Budget(4))
+    one, many = (estimate_scores([ANSWERS], replace(scheme, groups=g), seed=0)[0] for g in (1, 5))
     assert len(one.blocks) == blocks
     assert len(many.blocks) == 5 * blocks
     assert (one.score.stderr is None) == (blocks == 1)
@@ -135,11 +134,8 @@ def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weightin
 @pytest.mark.parametrize("weighting", ["plain", "two_way"])
 def test_errors_of_groups_are_the_deviation_of_replications(weighting):
     """Mean square of 1,500 errors from 6 groups against the spread of their estimates: 15% is over six deviations."""
-    options = {"weighting": WEIGHTINGS[weighting](), "beta": 1.0, "groups": 6}
-    found = [
-        estimate_scores([ANSWERS], Scheme(DESIGNS["power_strata"](), budget=Budget(3)), seed=s, **options)[0].margin
-        for s in range(1500)
-    ]
+    scheme = Scheme(DESIGNS["power_strata"](), WEIGHTINGS[weighting](), Budget(3), groups=6)
+    found = [estimate_scores([ANSWERS], scheme, seed=s, beta=1.0)[0].margin for s in range(1500)]
     spread = np.std([f.value for f in found], ddof=1)
     assert abs(math.sqrt(np.mean([f.stderr**2 for f in found])) / spread - 1) < 0.15
 

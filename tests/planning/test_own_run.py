@@ -109,7 +109,7 @@ def test_intervals_hold_the_value_and_widen_with_fewer_groups(planner):
 @pytest.fixture(scope="module")
 def own():
     words = ["--policy", BASE / "policy", "--reference", BASE / "reference", "--pairs", BASE / "pairs.jsonl"]
-    return [*map(str, words), "--beta", "0.3", "--limit", "1", "--batch-tokens", "512"]
+    return [*map(str, words), "--limit", "1", "--beta", "0.3", "--batch-tokens", "512"]
 
 
 def test_the_command_can_be_pasted(vrpo, own):

@@ -66,8 +66,9 @@ class Race:
         if (scheme, k) not in self._sums:
             # Entrants that differ in their weights alone see the same masks, and these are evaluated once.
             masks = replace(scheme, weighting=PLAIN)
-            running = (self._scheme(other, k, n) for other in entrants().values())
-            self._replicate([s for s in dict.fromkeys(running) if replace(s, weighting=PLAIN) == masks], k)
+            alike = (e for e in entrants().values() if (e.coupling, e.n_yt) == (entrant.coupling, entrant.n_yt))
+            running = dict.fromkeys(self._scheme(other, k, n) for other in alike)
+            self._replicate([s for s in running if replace(s, weighting=PLAIN) == masks], k)
         return self._sums[scheme, k]
 
     def _replicate(self, schemes: Sequence[Scheme], k: int) -> None:
