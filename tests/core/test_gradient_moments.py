@@ -201,7 +201,7 @@ def test_moments_are_those_of_the_gradient_that_training_takes(estimator, moment
         rows.append(case.policy.logits.grad.flatten().numpy().copy())
         case.policy.logits.grad = None
     prob, rows = np.array(prob), np.array(rows)
-    found = moments(answer, gram, budget, Coupling(), BETA)
+    found = moments(answer, gram, Scheme(budget=budget), BETA)
     assert found.mean_norm == pytest.approx(np.linalg.norm(prob @ rows), rel=1e-10)
     assert found.variance == pytest.approx(prob @ ((rows - prob @ rows) ** 2).sum(1), rel=1e-9)
 
