@@ -48,7 +48,7 @@ def _entry(name: str, aliases: tuple[str, ...], description: str) -> dict[str, A
 
 def _description(family: Family, registry: Any, name: str) -> str:
     if family == "models":
-        return registry.summary(name)
+        return str(registry.summary(name))
     member = registry[name]
     if family == "exhibits":
         return f"{member.title} ({member.paper_ref})"

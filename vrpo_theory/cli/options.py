@@ -30,7 +30,8 @@ class Command(TyperCommand):
             if type(error) is typer.BadParameter:  # a value that is refused; what is missing is a subclass
                 raise
             missing = [p.opts[0] for p in self.params if p.required and ctx.params.get(p.name) is None]
-            return ctx.fail(f"missing {', '.join(missing)}")
+            failed: list[str] = ctx.fail(f"missing {', '.join(missing)}")  # raises
+            return failed
 
 
 def finite(value: float | None) -> float | None:

@@ -112,7 +112,7 @@ def _scheme(source: str | None, **options: Any) -> Scheme | None:
     return found
 
 
-def _print(documents: list[dict], origin: dict, *, as_json: bool) -> None:
+def _print(documents: list[dict[str, Any]], origin: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json({"pairs": documents, "provenance": origin})
         return

@@ -18,6 +18,13 @@ def require_floor(name: str, eps: float) -> None:
         raise ValueError(f"{name}: eps must lie in [0, 1), got {eps!r}")
 
 
+def require_positive_floor(name: str, eps: float) -> None:
+    """ValueError unless a floor of t lies in (0, 1)."""
+    require_floor(name, eps)
+    if eps == 0:
+        raise ValueError(f"{name}: eps must lie in (0, 1), got {eps!r}")
+
+
 def log_uniform(low: float, high: float, length: int) -> tuple[Array, Array]:
     """(probabilities, nodes) of the uniform law on [low, high], for integrands that grow like 1/t.
 

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs._quadrature import log_uniform, require_positive_floor
 from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, equal_shares, single
 from vrpo_theory.numerics import gauss_legendre
 from vrpo_theory.randomness import Uniforms
@@ -38,8 +38,9 @@ class ClampedTime(Design):
     iid_timesteps = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < 1 or not (self.mask or self.weight):
-            raise ValueError(f"{self.name}: eps must lie in (0, 1) and act somewhere, got {self}")
+        require_positive_floor(self.name, self.eps)
+        if not (self.mask or self.weight):
+            raise ValueError(f"{self.name}: the clamp must act on mask or weight, got {self}")
 
     @property
     def unbiased(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import log_uniform
+from vrpo_theory.designs._quadrature import log_uniform, require_positive_floor
 from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Timesteps, binomial, difference, single
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget, Profile
@@ -47,8 +47,9 @@ class PPots(Design):
     iid_timesteps = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.eps < 1 or min(self.a, self.b, self.A) < 0 or not self.a + self.b + self.A > 0:
-            raise ValueError(f"{self.name}: expected 0 < eps < 1 and a, b, A >= 0, not all 0; got {self}")
+        require_positive_floor(self.name, self.eps)
+        if min(self.a, self.b, self.A) < 0 or not self.a + self.b + self.A > 0:
+            raise ValueError(f"{self.name}: expected a, b, A >= 0, not all 0; got {self}")
 
     @property
     def unbiased(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vrpo_theory import batching, elbo
 from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of
 from vrpo_theory.exact.mask_profiles import profile
-from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side
+from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side, by_models
 
 AUTO_MASKS = 512 * 8
 """Masks per response and model that are worth an exact value unasked: 512 times VRPO's budget of 8, or 12 tokens."""
@@ -37,20 +37,14 @@ def tabulate(
     (8, 3)
     """
     tables: dict[int, dict[bytes, MaskTable]] = {}
-    for group in _same_models(cases):
+    for indices in by_models(cases):
+        group = [cases[k] for k in indices]
         models = list({id(m): m for m in (group[0].policy, group[0].reference)}.values())
         used = [case.pair.side(side) for case in group for side in SIDES]
         found = enumerate_masks(used, models, batch_tokens=batch_tokens, progress=progress)
         for model, answers in zip(models, found, strict=True):
             tables.setdefault(id(model), {}).update(answers.tables)
     return [Case(Tables(tables[id(c.policy)]), Tables(tables[id(c.reference)]), c.pair) for c in cases]
-
-
-def _same_models(cases: Sequence[Case]) -> list[list[Case]]:
-    groups: dict[tuple[int, int], list[Case]] = {}
-    for case in cases:
-        groups.setdefault((id(case.policy), id(case.reference)), []).append(case)
-    return list(groups.values())
 
 
 def mask_count(cases: Sequence[Case]) -> int:

@@ -16,7 +16,7 @@ from vrpo_theory.numerics import total
 from vrpo_theory.planning.fit import fit_profile
 from vrpo_theory.randomness import PILOT
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import ROLES, SIDES, Budget, Case, Profile, Side
+from vrpo_theory.types import ROLES, SIDES, Budget, Case, Profile, Side, by_models
 from vrpo_theory.weightings.base import Weighting
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ class Sample:
     @property
     def length(self) -> int:
         """L."""
-        return self.groups[0].terms.shape[1]
+        return int(self.groups[0].terms.shape[1])
 
     @cached_property
     def rounding(self) -> float:
@@ -170,13 +170,16 @@ def run_pilot(
     groups = group_count(evaluations)
     drawn = [SCHEME.draw(case.pair, seed=seed, repeat=PILOT, group=group) for case in cases for group in range(groups)]
     terms = _terms([case for case in cases for _ in range(groups)], drawn, batch_tokens, progress)
-    return Pilot([
-        {
-            side: Sample([Group(drawn[k][j], terms[k][j]) for k in range(start, start + groups)])
-            for j, side in enumerate(SIDES)
-        }
-        for start in range(0, len(drawn), groups)
-    ])  # fmt: skip
+    kept = [
+        [Group(draw, values) for draw, values in zip(*both, strict=True)] for both in zip(drawn, terms, strict=True)
+    ]
+    pairs = [kept[start : start + groups] for start in range(0, len(kept), groups)]
+    return Pilot([_samples(pair) for pair in pairs])
+
+
+def _samples(groups: Sequence[Sequence[Group]]) -> dict[Side, Sample]:
+    """A pair's groups, each of both sides, as a sample of each side."""
+    return {side: Sample([group[j] for group in groups]) for j, side in enumerate(SIDES)}
 
 
 def _terms(
@@ -187,10 +190,7 @@ def _terms(
 ) -> list[list[Array]]:
     """Token terms (n, L, 2) of every draw, all rows of the same two models in one sweep."""
     out: list[list[Array]] = [[np.empty(0)] * len(row) for row in drawn]
-    streams: dict[tuple[int, int], list[int]] = {}
-    for k, case in enumerate(cases):
-        streams.setdefault((id(case.policy), id(case.reference)), []).append(k)
-    for rows in streams.values():
+    for rows in by_models(cases):
         places = [(k, j) for k in rows for j in range(len(drawn[k]))]
         requests = [(drawn[k][j].response, drawn[k][j].masks.mask) for k, j in places]
         models = [cases[rows[0]].policy, cases[rows[0]].reference]

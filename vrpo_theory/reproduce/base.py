@@ -66,6 +66,7 @@ class Cell:
 
     def document(self) -> dict[str, Any]:
         """As JSON: numbers that are not finite become null, and the note says so."""
+        clean: dict[str, Any]
         clean, lost = finite(asdict(self))
         return clean | {"note": "; ".join(filter(None, [self.note, *lost]))}
 
@@ -133,7 +134,8 @@ class Context:
         """The items, with a progress bar on standard error if the user wants one."""
         from tqdm import tqdm
 
-        return tqdm(items, desc=description, disable=self._silent, leave=False)
+        tracked: Iterable[T] = tqdm(items, desc=description, disable=self._silent, leave=False)
+        return tracked
 
     @contextmanager
     def bar(self, description: str, total: int) -> Iterator[Progress]:

@@ -77,7 +77,7 @@ def _of_model(model: Any, pair: PreferencePair) -> Tolerance:
     return Tolerance(rounding.of_functional(model, length), rounding.of_sum(model, len(ROLES) * tokens, length))
 
 
-def _same(a: Any, b: Any, allowed: tuple[float, float]) -> bool:
+def _same(a: object, b: object, allowed: tuple[float, float]) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(_same(x, y, allowed) for x, y in zip(a, b, strict=True))
     if isinstance(a, float | int) and isinstance(b, float | int):

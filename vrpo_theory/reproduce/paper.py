@@ -15,7 +15,9 @@ from vrpo_theory.types import Budget
 @cache
 def tables() -> dict[str, Any]:
     """All printed tables; keys as in ``paper_tables.json``."""
-    return json.loads(resources.files("vrpo_theory.reproduce").joinpath("paper_tables.json").read_text())
+    text = resources.files("vrpo_theory.reproduce").joinpath("paper_tables.json").read_text()
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def configurations() -> list[Scheme]:

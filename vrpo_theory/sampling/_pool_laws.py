@@ -53,7 +53,8 @@ def _dual(values: Array) -> NDArray[np.complex128]:
     """What a law's transform is multiplied by to give the means of functions (F, POINTS), by Parseval's identity."""
     twice = np.full(POINTS // 2 + 1, 2.0)
     twice[[0, -1]] = 1.0
-    return np.conj(np.fft.rfft(values)) * twice / POINTS
+    dual: NDArray[np.complex128] = np.conj(np.fft.rfft(values)) * twice / POINTS
+    return dual
 
 
 def _side(transforms: Sequence[NDArray[np.complex128]], budget: Budget) -> NDArray[np.complex128]:

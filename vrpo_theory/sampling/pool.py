@@ -105,7 +105,8 @@ class Pool:
 
     def values(self, contrast: Contrast) -> Array:
         """Each mask's term of the margin, (T, K)."""
-        return self.terms[contrast.side] @ np.array(contrast.coefficients)
+        values: Array = self.terms[contrast.side] @ np.array(contrast.coefficients)
+        return values
 
 
 def _left_out(values: Array) -> list[Moments]:

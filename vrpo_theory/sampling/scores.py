@@ -191,7 +191,8 @@ def _replicates(scheme: Scheme, part: NDArray[np.float64]) -> NDArray[np.float64
     """Independent unbiased values of one part, (m,), from one draw of it."""
     steps = scheme.budget.n_t if scheme.iid else 1
     terms = part.reshape(-1, steps, part.shape[-1] // steps)
-    return terms.sum((0, 2)) * steps
+    values: NDArray[np.float64] = terms.sum((0, 2)) * steps
+    return values
 
 
 def _why_no_error(scheme: Scheme) -> str:

@@ -58,8 +58,8 @@ def sketch(parts: Iterable[Any], size: int = SIZE, seed: int = 0) -> Array:
             out.index_add_(0, cell, chunk.double())
     if out is None:
         raise ValueError("nothing to sketch: no parameter is selected")
-    plus, minus = out.reshape(size, 2).T.cpu().numpy()
-    return plus - minus
+    signed: Array = out.reshape(size, 2).cpu().numpy()
+    return signed[:, 0] - signed[:, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,8 @@ class GradientPool:
         rows = np.concatenate([self.sketches[side].reshape(-1, self.sketches[side].shape[-1]) for side in SIDES])
         square, basis = np.linalg.eigh(rows @ rows.T)
         kept = square > RANK * square[-1]
-        return basis[:, kept] * np.sqrt(square[kept])
+        factor: Array = basis[:, kept] * np.sqrt(square[kept])
+        return factor
 
     @cached_property
     def _spread(self) -> dict[Side, Spread]:

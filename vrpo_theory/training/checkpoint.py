@@ -45,7 +45,8 @@ def restore(path: Path, run: str, names: Mapping[str, Parameter], optimizer: Opt
     if metadata.get("run") != run:
         raise InputError(f"{path} belongs to a run with other options, data or start: remove it or choose another path")
     _put(state, names, optimizer, int(metadata["step"]))
-    return state["losses"].tolist()
+    losses: list[float] = state["losses"].tolist()
+    return losses
 
 
 @torch.no_grad()

@@ -82,7 +82,8 @@ def _probabilities(model: LLaDA, tokens: Tensor, attention: Tensor) -> Tensor:
     """Of every token at every place, (B, T, V) float64; the mask token is never written."""
     logits = model.module(tokens, attention).logits[..., : model.vocabulary].double()
     logits[..., model.mask_token_id] = -math.inf
-    return logits.softmax(-1)
+    prob: Tensor = logits.softmax(-1)
+    return prob
 
 
 def _uniforms(requests: Sequence[Request], seed: int) -> tuple[np.ndarray, np.ndarray]:

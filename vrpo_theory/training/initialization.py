@@ -24,7 +24,9 @@ def initial(config: LLaDAConfig, seed: int) -> LLaDA:
             p.copy_(config.init_std * _normal(uniforms, p.shape))
         else:
             p.fill_(0.0 if name.endswith("bias") else 1.0)
-    return LLaDA(module.eval())
+    model = LLaDA(module)
+    model.eval()
+    return model
 
 
 def _normal(uniforms: Uniforms, shape: torch.Size) -> Tensor:

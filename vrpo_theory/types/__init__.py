@@ -1,7 +1,7 @@
 """The words every layer speaks: frozen, validated, and free of any one model."""
 
 from vrpo_theory.types._checks import as_count
-from vrpo_theory.types.cases import ROLES, Case, Role
+from vrpo_theory.types.cases import ROLES, Case, Role, by_models
 from vrpo_theory.types.masks import Budget, Form, Masks
 from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable
 from vrpo_theory.types.moments import Estimate, Moments, Profile, combine
@@ -30,5 +30,6 @@ __all__ = [
     "Side",
     "Trainable",
     "as_count",
+    "by_models",
     "combine",
 ]

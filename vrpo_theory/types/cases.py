@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,3 +28,11 @@ class Case:
     def model(self, role: Role) -> Predictor:
         """The model that plays a role, "policy" or "reference"."""
         return self.policy if role == "policy" else self.reference
+
+
+def by_models(cases: Sequence[Case]) -> list[list[int]]:
+    """Indices of the cases, those of the same two models together, in the order of their first."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for k, case in enumerate(cases):
+        groups.setdefault((id(case.policy), id(case.reference)), []).append(k)
+    return list(groups.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -45,7 +46,8 @@ def draw(seed: int, variance: float, points: int) -> NDArray[np.float64]:
     from scipy.special import ndtri
 
     uniforms = Address(seed, f"figure2({variance!r})", points, 1, content_key()).uniforms().level(points)
-    return np.sqrt(variance) * ndtri(np.maximum(uniforms, 2.0**-54))  # the quantile at 0 is infinite
+    normal: NDArray[np.float64] = ndtri(np.maximum(uniforms, 2.0**-54))  # the quantile at 0 is infinite
+    return normal * math.sqrt(variance)
 
 
 def _curves(sample: NDArray[np.float64]) -> Iterator[Cell]:

@@ -49,7 +49,8 @@ def compute(context: Context) -> list[Cell]:
 
 
 def _ablation_table() -> dict[str, Any]:
-    return tables()["table2_ablation"]
+    ablation: dict[str, Any] = tables()["table2_ablation"]
+    return ablation
 
 
 def _column(model: str, scheme: Scheme) -> dict[str, Any]:
