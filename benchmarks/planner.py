@@ -1,9 +1,10 @@
 """Whether the planner's 95% intervals hold the truth: many pilots on Markov chains of 64 tokens.
 
-``python benchmarks/planner.py [--quick]``. Truth: exact variances under plain weights; under weights that join masks
-the spread of 2,000 estimates of every pair. Kept for each size of pilot, each candidate at a budget of eight, each gain
-of joined weights, and whatever each pilot recommends: how often the interval holds the truth, and the mean ratio of
-prediction to truth. A recommendation is picked for a gain that the same pilot measured, so its ratio can be low.
+``python benchmarks/planner.py [--quick]``. The truth is the exact variance under plain weights; under weights that join
+masks it is the spread of 2,000 estimates of every pair. For each size of pilot, it reports two candidates at a budget
+of eight, the variance ratio of each weighting that joins masks, and the recommendation of each pilot: how often the
+interval holds the truth, and the mean ratio of prediction to truth. A recommendation is chosen by a variance ratio that
+the same pilot measured, so its prediction can be low.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from vrpo_theory.weightings.plain import PLAIN
 
 BETA, BUDGET, TOKENS = 0.2, 8, 2**18
 PILOTS = {64: 200, 256: 50}
-"""How many pilots of each size."""
+"""Number of pilots by their size in forward passes per response and model."""
 REPEATS = 2000
-Gains = Mapping[Weighting, float]
-"""Variance under each weights over plain weights'."""
+Ratios = Mapping[Weighting, float]
+"""Variance under a weighting over that under plain weights; below 1 the weighting helps."""
 TRACKED = [Scheme(DESIGNS[name](), budget=Budget(BUDGET)) for name in ("iid_count", "power_strata")]
 
 
@@ -38,8 +39,8 @@ def pairs() -> list[Case]:
     return [MODELS["markov"].case(seed, 64) for seed in range(4)]
 
 
-def gain(cases: Sequence[Case], weighting: Weighting, repeats: int) -> float:
-    """Variance under joined weights over plain weights', on the same masks."""
+def variance_ratio(cases: Sequence[Case], weighting: Weighting, repeats: int) -> float:
+    """Variance under weights that join masks over that under plain weights, on the same masks."""
     spread = []
     for w in (weighting, PLAIN):
         design, budget = DESIGNS["power_strata"](), Budget(BUDGET)
@@ -50,25 +51,25 @@ def gain(cases: Sequence[Case], weighting: Weighting, repeats: int) -> float:
 
 
 Prediction = tuple[str, Estimate, float]
-"""What is predicted, by how much, and the truth."""
+"""What is predicted, the prediction, and the truth."""
 
 
-def predictions(planner: Planner, known: Sequence[Mapping[Side, Profile]], gains: Gains) -> Iterator[Prediction]:
-    """Of the tracked candidates, the recommendation, and the gains of joined weights."""
+def predictions(planner: Planner, known: Sequence[Mapping[Side, Profile]], ratios: Ratios) -> Iterator[Prediction]:
+    """Predictions for the tracked candidates, the recommendation, and the variance ratios of joined weights."""
     for name, scheme in [*((label(s), s) for s in TRACKED), ("recommended", planner.recommend(BUDGET))]:
-        truth = BETA**2 * float(np.mean(predicted(scheme, known))) * gains[scheme.weighting]
+        truth = BETA**2 * float(np.mean(predicted(scheme, known))) * ratios[scheme.weighting]
         yield name, planner.mean_variance(scheme), truth
-    for weighting, measured in planner.gains.items():
-        yield f"{weighting.spec} over plain", measured, gains[weighting]
+    for weighting, measured in planner.variance_ratios.items():
+        yield f"{weighting.spec} over plain", measured, ratios[weighting]
 
 
-def coverage(cases: Sequence[Case], size: int, pilots: int, gains: Gains) -> list[measuring.Row]:
-    """One row for everything that is predicted, from so many pilots."""
+def coverage(cases: Sequence[Case], size: int, pilots: int, ratios: Ratios) -> list[measuring.Row]:
+    """One row for each predicted quantity, over ``pilots`` pilots."""
     known = [{s: gap_profile(c.pair.side(s), c.policy, c.reference) for s in SIDES} for c in cases]
     found: dict[str, list[tuple[float, bool]]] = {}
     for seed in range(pilots):
         planner = Planner(run_pilot(cases, size, seed=seed, batch_tokens=TOKENS), BETA, Cost())
-        for name, estimate, truth in predictions(planner, known, gains):
+        for name, estimate, truth in predictions(planner, known, ratios):
             low, high = planner.interval(estimate) or (0.0, 0.0)
             found.setdefault(name, []).append((estimate.value / truth, low < truth < high))
     return [{"pilot": size, "pilots": pilots, "of": name, "nominal": LEVEL, **_summary(rows)}
@@ -76,7 +77,7 @@ def coverage(cases: Sequence[Case], size: int, pilots: int, gains: Gains) -> lis
 
 
 def _summary(rows: Sequence[tuple[float, bool]]) -> dict[str, float]:
-    """Means over pilots with their standard errors."""
+    """How often the interval holds the truth, and the mean of prediction over truth, with standard errors."""
     ratio, inside = np.array(rows, dtype=float).T
     root = math.sqrt(len(rows))
     return {
@@ -86,17 +87,17 @@ def _summary(rows: Sequence[tuple[float, bool]]) -> dict[str, float]:
 
 
 def measure(quick: bool, pilots: Mapping[int, int] = PILOTS) -> Mapping[str, Sequence[measuring.Row]]:
-    """Every size in turn; quick ones show that the script runs."""
+    """All sizes of pilots, one after the other; ``quick`` only shows that the script runs."""
     torch.set_num_threads(1)
     cases, repeats = pairs(), 20 if quick else REPEATS
     tried = planned_weightings()[1:]
-    gains = {PLAIN: 1.0} | {w: gain(cases, w, repeats) for w in tried}
-    rows = [row for size, number in pilots.items() for row in coverage(cases, size, 2 if quick else number, gains)]
+    ratios = {PLAIN: 1.0} | {w: variance_ratio(cases, w, repeats) for w in tried}
+    rows = [row for size, number in pilots.items() for row in coverage(cases, size, 2 if quick else number, ratios)]
     joined = [
-        {"weights": w.spec, "variance over plain": gains[w], "estimates per pair": repeats}
+        {"weights": w.spec, "variance over plain": ratios[w], "estimates per pair": repeats}
         for w in planned_weightings()[1:]
     ]
-    return {"coverage": rows, "gains": joined}
+    return {"coverage": rows, "variance ratios": joined}
 
 
 if __name__ == "__main__":

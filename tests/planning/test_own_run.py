@@ -136,7 +136,7 @@ def test_the_document_can_be_run(vrpo, own, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--budget", "1e9"], "most that is planned"), (["--target-stderr", "1e-9"], "extrapolation"),
+    [(["--budget", "1e9"], "most that can be planned"), (["--target-stderr", "1e-9"], "extrapolation"),
      (["--budget", "inf"], "finite"), (["--budget", "nan"], "finite"), (["--budget", "8", "--cost", "inf,1"], "finite"),
      (["--budget", "8", "--target-bias", "1"], "give one of")],
     ids=str,

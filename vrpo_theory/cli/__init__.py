@@ -21,7 +21,7 @@ for name, command, summary in (
     ("reproduce", reproduce, "Recompute the paper's tables and figures."),
     ("score", score, "Score preference pairs under two checkpoints."),
     ("plan", plan, "Choose how to spend a sampling budget."),
-    ("audit", audit, "Hold an ELBO estimator against exact values."),
+    ("audit", audit, "Compare an ELBO estimator with exact values."),
     ("list", members, "List designs, models, exhibits and more."),
 ):
     app.command(name, cls=ShowingCommand if command is score else Command, short_help=summary)(command)

@@ -18,22 +18,25 @@ EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
 
 
 def audit(
-    estimator: Annotated[str, typer.Argument(help="MODULE:FUNCTION; the module is imported, that is, executed")],
-    lengths: Annotated[str, typer.Option(help="answer lengths, 1 to 10")] = "1,2,5,8",
-    n: Annotated[str, typer.Option(help="numbers of masks")] = "1,2,4,8,16",
-    alpha: Annotated[float, typer.Option(callback=positive, help="probability of a wrong verdict")] = 1e-6,
-    margin: Annotated[float, typer.Option(callback=positive, help="harmless bias, in nats per token")] = 0.01,
+    estimator: Annotated[str, typer.Argument(help="MODULE:FUNCTION; the module is imported, which executes it")],
+    lengths: Annotated[str, typer.Option(help="answer lengths to try, from 1 to 10")] = "1,2,5,8",
+    n: Annotated[str, typer.Option(help="numbers of masks to try")] = "1,2,4,8,16",
+    alpha: Annotated[float, typer.Option(callback=positive, help="largest probability of a wrong verdict")] = 1e-6,
+    margin: Annotated[float, typer.Option(callback=positive, help="largest acceptable bias, in nats per token")] = 0.01,
     span: Annotated[
-        str, typer.Option(help="estimates lie in [-A R, B R], where [-R, 0] holds those of VRPO: A,B")
+        str,
+        typer.Option(help="assumed range A,B: estimates lie in [-A R, B R], where [-R, 0] holds all estimates of VRPO"),
     ] = "2,0",
-    toys: Annotated[str, typer.Option(help="toys to run on")] = "copied,rough,long_tailed,trained",
+    toys: Annotated[str, typer.Option(help="toy models to call the estimator on")] = "copied,rough,long_tailed,trained",
     seed: Seed = 0,
-    seconds: Annotated[float, typer.Option(callback=not_negative, help="time for sampling, then undecided")] = 120,
-    full: Annotated[bool, typer.Option("--full", help="go on after a rejection")] = False,
+    seconds: Annotated[
+        float, typer.Option(callback=not_negative, help="seconds of sampling after which open cells stay undecided")
+    ] = 120,
+    full: Annotated[bool, typer.Option("--full", help="go on after a rejection until every cell is decided")] = False,
     undecided: Annotated[bool, typer.Option("--all", help="show undecided cells too")] = False,
     json: Json = False,
 ) -> None:
-    """Hold any ELBO estimator against exact values: accepted, rejected or undecided.
+    """Compare any ELBO estimator with exact values: accepted, rejected or undecided.
 
     ESTIMATOR is MODULE:FUNCTION, for example my_trainer:elbo for the function elbo of my_trainer.py in the current
     directory. The module is imported, so all code at its top level is EXECUTED. The function is called as

@@ -23,10 +23,10 @@ FAMILIES = {
 
 
 def members(
-    family: Annotated[Family | None, typer.Argument(help="which family; without it, the families are listed")] = None,
+    family: Annotated[Family | None, typer.Argument(help="family to list; without it, the families are listed")] = None,
     json: Json = False,
 ) -> None:
-    """List designs, weightings, models, exhibits or statements: name, (other names), what it is."""
+    """List designs, weightings, models, exhibits or statements, each with a description and its other names."""
     with exit_codes():
         found = _members(family) if family else [_entry(name, (), text) for name, text in FAMILIES.items()]
         if json:

@@ -83,11 +83,11 @@ COUNT: dict[str, Any] = {"min": 1, "max": 2**24}
 
 BatchTokens = Annotated[int, typer.Option(min=1, help="most tokens per forward pass, padding included")]
 Store = Annotated[
-    Path | None, typer.Option(help="folder that keeps every evaluation; a repeated command goes on from it")
+    Path | None, typer.Option(help="folder that keeps every evaluation; a repeated command resumes from it")
 ]
 Beta = Annotated[float, typer.Option(callback=not_negative, help="beta of the DPO loss")]
-Seed = Annotated[int, typer.Option(callback=seed_in_range, help="seed of every draw")]
-Json = Annotated[bool, typer.Option("--json", help="one JSON document on standard output")]
+Seed = Annotated[int, typer.Option(callback=seed_in_range, help="seed of all random draws")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
 
 PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown")
 """Options that say where things are and how results are shown: contents are recorded in their place."""

@@ -19,10 +19,11 @@ def plan(
     context: typer.Context,
     sources: Sources,
     pilot: Annotated[
-        int, typer.Option(**COUNT, help="forward passes per response and model to plan from, in groups of 8 masks")
+        int,
+        typer.Option(**COUNT, help="size of the pilot: forward passes per response and model, in groups of 8 masks"),
     ] = 64,
     budget: Annotated[
-        float | None, typer.Option(callback=positive, help="forward passes per response and model to spend")
+        float | None, typer.Option(callback=positive, help="budget to spend: forward passes per response and model")
     ] = None,
     target_stderr: Annotated[
         float | None, typer.Option(callback=positive, help="largest acceptable standard error of a score")
@@ -34,15 +35,17 @@ def plan(
     beta: Beta = 0.2,
     seed: Seed = 0,
     gradient: Annotated[
-        Literal["none", "full", "up-proj"], typer.Option(help="predict the variance of this gradient too")
+        Literal["none", "full", "up-proj"],
+        typer.Option(help="also predict the variance of the loss gradient in these parameters"),
     ] = "none",
     batch_tokens: BatchTokens = 2**12,
     store: Store = None,
     json: Json = False,
 ) -> None:
-    """The best way to spend a budget, or the least budget for a target, from a pilot on your own pairs.
+    """Find the best way to spend a budget, or the least budget for a target, from a pilot on your own pairs.
 
-    With --store the pilot is kept: another budget or target evaluates nothing, and a larger --pilot only the rest.
+    With --store the pilot is kept: another budget or target needs no new evaluations, and a larger --pilot only the
+    missing ones.
     """
     with exit_codes():
         from tqdm import tqdm

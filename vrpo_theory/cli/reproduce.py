@@ -35,8 +35,8 @@ def reproduce(
         bool,
         typer.Option("--check", help="recompute and compare with the results in --out; exit code 3 on a difference"),
     ] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if nothing changed")] = False,
-    paper: Annotated[bool, typer.Option("--paper", help="show the paper's rows that need training too")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="recompute even if nothing has changed")] = False,
+    paper: Annotated[bool, typer.Option("--paper", help="also show the paper's rows that need training")] = False,
     method: Annotated[
         Literal["auto", "exact", "mc"],
         typer.Option(
@@ -45,14 +45,14 @@ def reproduce(
     ] = "auto",
     batch_tokens: BatchTokens = 2**12,
     checkpointing: Annotated[
-        bool, typer.Option("--gradient-checkpointing", help="save memory: recompute activations for the gradient")
+        bool, typer.Option("--gradient-checkpointing", help="recompute activations in the backward pass to save memory")
     ] = False,
     store: Store = None,
     from_store: Annotated[
-        Path | None, typer.Option(help="folder of an earlier --store: recompute from it, without checkpoints")
+        Path | None, typer.Option(help="folder of an earlier --store, to recompute from without checkpoints")
     ] = None,
 ) -> None:
-    """Recompute the paper's tables and figures, exactly on toys or on checkpoints and pairs of your own."""
+    """Recompute the paper's tables and figures, on toys or on checkpoints and pairs of your own."""
     with exit_codes(resume="the same command; finished exhibits are kept"):
         from vrpo_theory.reproduce import Context, runner
         from vrpo_theory.runs import ranks

@@ -18,7 +18,7 @@ from vrpo_theory.schemes import Scheme, read_scheme
 from vrpo_theory.uncertainty import error_digits, with_error
 
 FEW = 5
-"""Degrees of freedom below which an error is off by a third, 1/sqrt(2 df), or more."""
+"""Degrees of freedom below which a standard error may be off by a third, 1/sqrt(2 df), or more."""
 ROUGH = f"fewer than {FEW} degrees of freedom: the standard error may be off by a third or more; take more groups"
 
 
@@ -28,22 +28,22 @@ def score(
     sources: Sources,
     method: Annotated[
         Literal["auto", "exact", "mc"],
-        typer.Option(help="auto: mc with any option of the budget; else exact for responses of up to 12 tokens"),
+        typer.Option(help="auto: mc if an option of the budget is given, else exact for responses of up to 12 tokens"),
     ] = "auto",
     n_t: Annotated[int | None, typer.Option(**COUNT, help="budget: timesteps per response  [default: 8]")] = None,
     n_yt: Annotated[int | None, typer.Option(**COUNT, help="budget: masks per timestep  [default: 1]")] = None,
     shared: Annotated[
         bool | None,
-        typer.Option("--shared/--no-shared", help="policy and reference see the same masks  [default: shared]"),
+        typer.Option("--shared/--no-shared", help="budget: policy and reference see the same masks  [default: shared]"),
     ] = None,
     design: Annotated[
-        str | None, typer.Option(help="budget: design of the masks, as power_strata(power=2.0)  [default: iid_count]")
+        str | None, typer.Option(help="budget: design, for example power_strata(power=2.0)  [default: iid_count]")
     ] = None,
     weighting: Annotated[
-        str | None, typer.Option(help="budget: weights of the masks, as two_way(rho=1.0)  [default: plain]")
+        str | None, typer.Option(help="budget: weights, for example two_way(rho=1.0)  [default: plain]")
     ] = None,
     groups: Annotated[
-        int | None, typer.Option(**COUNT, help="budget: independent estimates that are averaged  [default: 1]")
+        int | None, typer.Option(**COUNT, help="budget: number of independent estimates to average  [default: 1]")
     ] = None,
     scheme: Annotated[
         str | None,
@@ -57,11 +57,12 @@ def score(
     batch_tokens: BatchTokens = 2**12,
     store: Store = None,
     shown: Annotated[
-        int | None, typer.Option("--show", min=1, help="print the first N pairs (3) as they are scored, then stop")
+        int | None,
+        typer.Option("--show", min=1, help="print the first N pairs (default 3) as they are scored, then stop"),
     ] = None,
     json: Json = False,
 ) -> None:
-    """ELBOs, margin and score of every pair, exact or by Monte Carlo with standard errors."""
+    """Compute ELBOs, margin and score of every pair, exactly or by Monte Carlo with standard errors."""
     with exit_codes():
         from tqdm import tqdm
 
@@ -72,7 +73,9 @@ def score(
 
         asked = _scheme(scheme, design=design, weighting=weighting, n_t=n_t, n_yt=n_yt, groups=groups, shared=shared)
         if method == "exact" and asked is not None:
-            raise InputError("--method exact evaluates every mask and has no budget: drop --n-t and the like, or exact")
+            raise InputError(
+                "--method exact evaluates every mask and has no budget: drop --n-t and the like, or --method exact"
+            )
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
@@ -92,7 +95,7 @@ def score(
 
 
 def _scheme(source: str | None, **options: Any) -> Scheme | None:
-    """What somebody asked for, the options above the scheme; None if nobody asked for more than a sharing.
+    """The scheme that the options ask for; options override ``--scheme``; None if only a sharing was given.
 
     Raises
     ------

@@ -23,11 +23,11 @@ NAMED = {
 READ = {
     "limit": (Annotated[int | None, typer.Option(min=1, max=2**62, help="only the first N pairs")], None),
     "truncate": (
-        Annotated[bool, typer.Option("--truncate", help="shorten prompts and answers that are too long")],
+        Annotated[bool, typer.Option("--truncate", help="shorten prompts and answers that are too long for the model")],
         False,
     ),
     "rendered": (
-        Annotated[bool, typer.Option("--rendered", help="prompts are text as the chat template renders it")],
+        Annotated[bool, typer.Option("--rendered", help="prompts are already rendered by the chat template")],
         False,
     ),
     "end_of_turn": (
@@ -35,7 +35,9 @@ READ = {
         True,
     ),
     "chat_template": (
-        Annotated[str | None, typer.Option(help="file with a chat template, or name of one of the tokenizer's")],
+        Annotated[
+            str | None, typer.Option(help="file with a chat template, or name of one of the tokenizer's templates")
+        ],
         None,
     ),
     "adapter": (Annotated[Path | None, typer.Option(help="folder of a LoRA adapter of the policy")], None),
@@ -43,10 +45,13 @@ READ = {
 LOADED = {
     "device": (Annotated[str, typer.Option(help="device of the checkpoints, for example cuda")], "cpu"),
     "device_map": (
-        Annotated[str | None, typer.Option(help="spread layers over devices as accelerate does: auto")],
+        Annotated[str | None, typer.Option(help="how accelerate spreads layers over devices, for example auto")],
         None,
     ),
-    "dtype": (Annotated[str, typer.Option(help="float32, bfloat16, float16 or float64")], "float32"),
+    "dtype": (
+        Annotated[str, typer.Option(help="type of the weights in memory: float32, bfloat16, float16 or float64")],
+        "float32",
+    ),
 }
 """What both models are loaded with."""
 

@@ -1,4 +1,4 @@
-"""What a pilot cannot tell, and what would."""
+"""Notes on what the pilot leaves open, and how large a pilot would settle it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vrpo_theory.uncertainty import plus_minus
 
 
 def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Scheme | None) -> Iterator[str]:
-    """Sentences for people.
+    """One sentence for each thing that the user should know about the plan.
 
     Parameters
     ----------
     best, vrpo : Forecast
         The recommendation, and VRPO's choice at the same cost.
     doubtful : Scheme or None
-        What is predicted to be better than the recommendation, by a gain that the pilot cannot vouch for.
+        Predicted to be better than the recommendation, but by weights for which the pilot has too little evidence.
     """
     if best.variance.value == 0:
-        yield f"the variance of the score is 0 ({_why_still(planner)}): any budget will do, one mask is enough"
+        yield f"the variance of the score is 0 ({_why_still(planner)}), so one mask is enough"
         return
     if not planner.parts:
-        yield "the pilot has two groups, so its predictions have no errors: raise --pilot"
+        yield "the pilot has only two groups, so its predictions have no standard errors: raise --pilot"
     if doubtful is not None:
         yield _doubt(planner, doubtful, best.scheme)
     if best.scheme != vrpo.scheme:
@@ -41,7 +41,7 @@ def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Scheme | N
     if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.scheme.budget.n:
         yield (
             f"responses have at most {planner.pilot.longest} tokens: `vrpo score --method exact` takes "
-            f"{2**planner.pilot.longest - 1} forward passes per response and model at most, and has no error"
+            f"at most {2**planner.pilot.longest - 1} forward passes per response and model, and has no sampling error"
         )
 
 
@@ -56,20 +56,20 @@ def _why_still(planner: Planner) -> str:
 def _doubt(planner: Planner, doubtful: Scheme, best: Scheme) -> str:
     weighting = doubtful.weighting
     if doubtful.budget.n < planner.pilot.size:
-        return f"{weighting.spec} weights were tried on {planner.pilot.size} masks, which says nothing about fewer"
-    gain = planner.gains[weighting]
+        return f"{weighting.spec} weights were tried on groups of {planner.pilot.size} masks, not on fewer"
+    measured = planner.variance_ratios[weighting]
     return (
         f"{label(doubtful)} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
-        f"variance and is not recommended: the pilot is too small to vouch for its weights, whose variance over plain "
-        f"ones is {plus_minus(gain)}{_deciding(planner, gain)}"
+        "variance, but is not recommended: the pilot is too small to show that its weights help; their variance over "
+        f"that of plain weights is {plus_minus(measured)}{_deciding(planner, measured)}"
     )
 
 
 def _deciding(planner: Planner, ratio: Estimate) -> str:
-    """How large a pilot would have its interval on one side of 1, if the ratio stays what it is."""
+    """Size of the pilot whose interval would exclude 1 if the ratio stayed the same; empty if none is worth naming."""
     within = planner.interval(ratio)
     if within is None or ratio.value >= 0.98:
         return ""
     times = (math.log(within[1] / ratio.value) / math.log(1 / ratio.value)) ** 2
     needed = math.ceil(times * planner.pilot.groups) * planner.pilot.size
-    return f"; --pilot {needed} would decide, if the ratio stays"
+    return f"; --pilot {needed} would decide, if the ratio stays the same"

@@ -1,4 +1,4 @@
-"""The pilot: a few masks of every response, and what they say of its profile."""
+"""The pilot: a few masks of every response, and the profile estimated from them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from vrpo_theory.weightings.base import Weighting
 Array = NDArray[np.float64]
 
 SIZE = 8
-"""Masks of one group: an estimate's worth, so that weights which join masks can be tried on it.
+"""Masks of one group: as many as one estimate has, so that weights which join masks can be tried on it.
 
-Neither budget nor target nor the pilot's size changes a group's draws, so that one pilot serves every plan.
+A group's draws do not depend on the budget, the target or the size of the pilot, so one pilot serves every plan.
 """
 SCHEME = Scheme(PowerStrata(), budget=Budget(SIZE))
 """One group of a pilot; groups are drawn in turn."""
@@ -119,7 +119,7 @@ class Pilot:
         return np.array([sum(sample.rounding for sample in pair.values()) for pair in self.samples])
 
     def without(self, left_out: Collection[int]) -> Pilot:
-        """The pilot less some groups of every response."""
+        """The pilot without some groups of every response."""
         return Pilot([{s: x.without(left_out) for s, x in pair.items()} for pair in self.samples])
 
     def profiles(self) -> list[dict[Side, Profile]]:
@@ -128,7 +128,7 @@ class Pilot:
 
 
 def group_count(evaluations: int) -> int:
-    """Groups of a pilot of so many masks per response; two at least.
+    """Number of groups of a pilot of ``evaluations`` masks per response; at least two.
 
     Raises
     ------

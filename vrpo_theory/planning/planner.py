@@ -1,4 +1,4 @@
-"""A pilot, and everything that is predicted from it: variances, gains, forecasts, a ranking."""
+"""Everything that is predicted from a pilot: variances and their ratios, forecasts, a ranking of candidates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.planning.search_space import (
     Cost,
     candidates,
-    measured_gain,
+    measured_ratio,
     planned_weightings,
     predicted,
     score_estimates,
@@ -29,28 +29,28 @@ from vrpo_theory.weightings.plain import PLAIN
 Array = NDArray[np.float64]
 
 SETS = 4
-"""Timesteps per token up to which a law is worked out.
+"""Timesteps per token up to which the variance is computed from a design's law.
 
-More are more independent sets of at most L timesteps, so their variance is taken to fall like 1/n_t. Power strata can
-do up to about 10% better than that, where their last set is not full.
+More timesteps form more independent sets of at most L, so beyond that the variance is taken to fall like 1/n_t. Power
+strata can do up to about 10% better than that, where their last set is not full.
 """
 BLOCKS = 16
-"""Most parts that the jackknife leaves out in turn: its cost does not grow with the pilot."""
+"""Most parts that the jackknife leaves out in turn, so that its cost does not grow with the pilot."""
 LEVEL = 0.95
-"""Of the intervals; weights that were only tried on the pilot are recommended if their gain's interval is below 1."""
+"""Level of intervals. Weights that join masks are recommended if the interval of their variance ratio is below 1."""
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a scheme is predicted to give, means over pairs.
+    """What a scheme is predicted to give, as means over pairs.
 
     Parameters
     ----------
     scheme : Scheme
     variance : Estimate
-        Of the score, nats squared; its error by leaving pilot groups out.
+        Of the score, in nats squared; its standard error comes from leaving pilot groups out.
     interval : (float, float) or None
-        Where the variance is, by Student's t on the scale of its logarithm; None where there is no error.
+        Interval of the variance, by Student's t on the log scale; None where there is no standard error.
     bias_bound, bias_local : float
         Of the loss: the sharp bound, and q (1 - q) V/2.
     """
@@ -63,12 +63,12 @@ class Forecast:
 
 
 class Planner:
-    """A pilot, and everything that is computed from it once.
+    """Predictions from a pilot, each computed once.
 
     Parameters
     ----------
     weightings : sequence of Weighting
-        Weights to choose from; those that join masks are recommended only if the pilot shows their gain.
+        Weights to choose from; those that join masks are recommended only if the pilot shows that they help.
     """
 
     def __init__(self, pilot: Pilot, beta: float, cost: Cost, weightings: Sequence[Weighting] | None = None) -> None:
@@ -79,7 +79,7 @@ class Planner:
 
     @cached_property
     def parts(self) -> list[Planner]:
-        """The same from the pilot less some of its groups: what the jackknife is made of; none for two groups."""
+        """Planners on the pilot less some of its groups, for the jackknife; empty if there are only two groups."""
         groups = self.pilot.groups
         if groups < 3:
             return []
@@ -88,33 +88,33 @@ class Planner:
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Of every standard error."""
+        """Degrees of freedom of every standard error."""
         return max(len(self.parts) - 1, 0)
 
     @cached_property
     def measured(self) -> dict[Weighting, float]:
-        """Variance of weights that join masks over plain weights', between the pilot's groups."""
-        return {w: measured_gain(self.pilot, w) for w in self.weightings if w != PLAIN}
+        """`measured_ratio` of every weighting that joins masks."""
+        return {w: measured_ratio(self.pilot, w) for w in self.weightings if w != PLAIN}
 
     @cached_property
-    def gains(self) -> dict[Weighting, Estimate]:
-        """The same, with errors."""
+    def variance_ratios(self) -> dict[Weighting, Estimate]:
+        """Variance under each weighting that joins masks over that under plain weights, with standard errors."""
         return {w: _with_error(value, [p.measured[w] for p in self.parts]) for w, value in self.measured.items()}
 
     @cached_property
     def scores(self) -> list[float]:
-        """The pilot's own score of every pair."""
+        """Score of every pair, estimated from the pilot."""
         return [self.beta * margin for margin in score_estimates(self.pilot)]
 
     def variances(self, scheme: Scheme) -> Array:
-        """Predicted variance of every pair's score, nats squared; 0 where it is the rounding of the terms."""
+        """Predicted variance of every pair's score in nats squared; 0 where it is no larger than rounding."""
         n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
         steps = min(n_t, SETS * self.pilot.longest)
         margin = self._worked_out(replace(scheme, weighting=PLAIN, budget=Budget(steps, n_yt)))
         return self.beta**2 * self.measured.get(scheme.weighting, 1.0) * steps / n_t * margin
 
     def mean_variance(self, scheme: Scheme) -> Estimate:
-        """Mean of `variances` over pairs, with its error."""
+        """Mean of `variances` over pairs, with its standard error."""
         return _with_error(self._mean(scheme), [part._mean(scheme) for part in self.parts])
 
     def ratio(self, scheme: Scheme, other: Scheme) -> Estimate:
@@ -122,7 +122,7 @@ class Planner:
         return _with_error(self._ratio(scheme, other), [part._ratio(scheme, other) for part in self.parts])
 
     def interval(self, estimate: Estimate) -> tuple[float, float] | None:
-        """Where a positive quantity is, at `LEVEL`; None where there is no error, or nothing to tell."""
+        """Interval of a positive quantity at `LEVEL`; None if it has no standard error or is 0."""
         from scipy.stats import t
 
         if estimate.stderr is None or not estimate.value > 0:
@@ -132,35 +132,37 @@ class Planner:
         return estimate.value / factor, estimate.value * factor
 
     def forecast(self, scheme: Scheme) -> Forecast:
-        """Predictions for one scheme, with errors."""
+        """Predictions for one scheme, with standard errors."""
         variance, per_pair = self.mean_variance(scheme), self.variances(scheme)
         bound, local = (total(f(self.scores, per_pair)) / len(per_pair) for f in (loss.bias_bound, loss.local_bias))
         return Forecast(scheme, variance, self.interval(variance), bound, local)
 
     def ranking(self, limit: float) -> list[tuple[Scheme, float]]:
-        """Every candidate within the cost, best mean predicted variance first, but those not vouched for last.
+        """Every candidate within the cost: first those that `vouched` accepts, then the others, each best first.
 
-        Variances that are the same but for rounding keep the order of `candidates`, on any machine.
+        Candidates are sorted by mean predicted variance. Variances that differ only by rounding keep the order of
+        `candidates`, so the ranking is the same on every machine.
         """
         found = [(c, self._mean(c)) for c in candidates(limit, self.cost, self.weightings)]
         return sorted(found, key=lambda item: (not self.vouched(item[0]), float(f"{item[1]:.9g}")))
 
     def recommend(self, limit: float) -> Scheme:
-        """The best candidate that the pilot can vouch for."""
+        """The best candidate that `vouched` accepts."""
         return self.ranking(limit)[0][0]
 
     def vouched(self, scheme: Scheme) -> bool:
-        """Plain weights are predicted by theory; others need a measured gain whose interval is below 1.
+        """Whether the pilot has enough evidence to recommend a scheme.
 
-        The gain was measured on groups; it grows with the number of masks, so it says nothing about fewer.
+        Under plain weights theory predicts the variance. Other weights need a measured variance ratio whose interval is
+        below 1. The ratio depends on the number of masks, so it is not applied to fewer masks than a group has.
         """
         if scheme.weighting == PLAIN:
             return True
-        within = self.interval(self.gains[scheme.weighting])
+        within = self.interval(self.variance_ratios[scheme.weighting])
         return scheme.budget.n >= self.pilot.size and within is not None and within[1] < 1
 
     def _worked_out(self, plain: Scheme) -> Array:
-        """Variance of every pair's margin under plain weights, kept for the next time."""
+        """Variance of every pair's margin under plain weights, cached."""
         if plain not in self._known:
             found = np.array(predicted(plain, self.profiles))
             self._known[plain] = np.where(found * plain.passes > self.pilot.rounding, found, 0.0)
@@ -176,5 +178,5 @@ class Planner:
 
 def _with_error(value: float, left_out: Sequence[float]) -> Estimate:
     if not left_out:
-        return Estimate(value, None, "two groups: no error of the prediction")
+        return Estimate(value, None, "two groups: the prediction has no standard error")
     return replace(jackknife(value, [left_out]), left_out=None)

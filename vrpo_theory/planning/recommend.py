@@ -1,4 +1,4 @@
-"""From a pilot to a recommendation: what to run, what it will give, and whether the pilot can tell."""
+"""From a pilot to a recommendation: what to run, what it will give, and what the pilot leaves open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vrpo_theory.types import Budget, Case, Estimate
 
 GRADIENT_POOL = Budget(6, 2)
 SHOWN = 8
-"""Candidates of the ranking that get errors and are printed."""
+"""Number of candidates in the ranking that get standard errors and are printed."""
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,22 @@ class Plan:
     Parameters
     ----------
     recommended, vrpo : Forecast
-        What to run, and iid counts, one mask each, shared, at the same cost.
+        What to run; and VRPO's choice at the same cost: iid counts, one mask per timestep, shared.
     doubled : Forecast
         The recommendation at twice the budget.
     ratio : Estimate
         Variance of the recommendation over that of VRPO's choice.
     ranking : sequence of (Scheme, Estimate)
         Candidates that can be recommended and their mean predicted variance of the score, best first; the first few
-        with errors.
+        have standard errors.
     doubtful : sequence of (Scheme, Estimate)
-        The same for those whose gain the pilot cannot vouch for.
+        The same for candidates whose weights the pilot has not shown to help.
     cost : float
         Forward passes per response and model.
     evaluations, groups, degrees_of_freedom : int
-        Of the pilot: masks per response, their independent groups, and what the errors are worth.
+        Of the pilot: masks per response, their independent groups, and degrees of freedom of the standard errors.
     notes : sequence of str
-        What the pilot cannot tell.
+        What the pilot leaves open, see `vrpo_theory.planning.notes`.
     gradient : float or None
         tr V of the plug-in gradient of the loss under VRPO's choice, mean over pairs; it falls like 1/n.
     """
@@ -81,7 +81,7 @@ def make_plan(
     Raises
     ------
     ValueError
-        If not exactly one of the three is given, or no budget in sight reaches the target.
+        If not exactly one of the three is given, or no budget that can be planned reaches the target.
     """
     limit = _limit(planner, budget, target_stderr, target_bias)
     ranking = planner.ranking(limit)
@@ -113,14 +113,14 @@ def _limit(planner: Planner, budget: float | None, target_stderr: float | None, 
     limit = budget if budget is not None else least_budget(planner, stderr=target_stderr, bias=target_bias)
     if limit > planner.cost.most:
         raise ValueError(
-            f"a budget of {limit:g} pays for more than {MOST} timesteps, the most that is planned: give less, and "
+            f"a budget of {limit:g} pays for more than {MOST} timesteps, the most that can be planned: give less, and "
             "expect the variance to fall like 1/n"
         )
     return limit
 
 
 def _with_errors(planner: Planner, rows: Sequence[tuple[Scheme, float]]) -> list[tuple[Scheme, Estimate]]:
-    """Errors for the first few: each takes the jackknife's many predictions."""
+    """The ranking with standard errors for the first few only, since each takes many predictions for the jackknife."""
     first = [(scheme, planner.mean_variance(scheme)) for scheme, _ in rows[:SHOWN]]
     return first + [(scheme, Estimate(value, None, "not worked out")) for scheme, value in rows[SHOWN:]]
 
@@ -167,7 +167,7 @@ def with_gradient(
     Parameters
     ----------
     parameters : {"full", "up-proj"}
-        Whose gradient.
+        Parameters whose gradient is studied.
     """
     pools = sampling.draw_pools(cases, GRADIENT_POOL, seed=seed, batch_tokens=batch_tokens)
     sketched = [

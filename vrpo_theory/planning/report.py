@@ -16,7 +16,7 @@ from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
 
 GROUPS = 2
-"""Independent estimates that the command averages: the fewest that give every score a standard error."""
+"""Independent estimates that the printed command averages: the fewest that give every score a standard error."""
 
 
 def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def command(plan: Plan, options: Sequence[str] = ()) -> str:
     Parameters
     ----------
     options : sequence of str
-        What the user gave that the command needs too: checkpoints, pairs, precision.
+        Options of the user that the command needs as well: checkpoints, pairs, precision.
     """
     best = plan.recommended.scheme
     words = ["vrpo", "score", *options, "--method", "mc"]
@@ -67,12 +67,12 @@ def command(plan: Plan, options: Sequence[str] = ()) -> str:
 
 
 def text(plan: Plan, options: Sequence[str] = (), width: int | None = None) -> str:
-    """For people: the command line to use, the predictions, and what the pilot leaves open.
+    """Plain text: the command line to use, the predictions, and what the pilot leaves open.
 
     Parameters
     ----------
     width : int or None
-        Most characters a line of a table or a note, as in `vrpo_theory.tables.table`.
+        Most characters per line of a table or a note, as in `vrpo_theory.tables.table`.
     """
     parts = [
         f"At a cost of {plan.cost:g} forward passes per response and model:\n  {command(plan, options)}\n"
@@ -81,7 +81,7 @@ def text(plan: Plan, options: Sequence[str] = (), width: int | None = None) -> s
         _ranking("Ranking by predicted variance of the score (nats^2)", plan.ranking[:SHOWN], width),
     ]
     if plan.doubtful:
-        parts.append(_ranking("Not recommended: the pilot cannot vouch for their weights", plan.doubtful, width))
+        parts.append(_ranking("Not recommended: the pilot does not show that their weights help", plan.doubtful, width))
     if plan.gradient is not None:
         parts.append(f"Variance of the loss gradient under VRPO's choice: {plan.gradient:.2g}")
     return "\n\n".join([*parts, *(wrapped(f"note: {note}", width) for note in plan.notes)])

@@ -1,4 +1,4 @@
-"""Ways to spend a budget, and what each is predicted to give."""
+"""Ways to spend a budget, and the variance predicted for each."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 MASKS = (1, 2, 3, 4, 6, 8)
-"""Masks a timestep that are tried; more than one pays only where timesteps cost, too."""
+"""Masks per timestep that are tried; more than one helps only where timesteps have a cost of their own."""
 MOST = 2**20
-"""Most timesteps of one mask that are planned."""
+"""Most timesteps in a plan, at one mask each."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a timestep and each mask at it cost, in forward passes of one model on one response."""
+    """Cost of a timestep and of each mask at it, in forward passes of one model on one response."""
 
     timestep: float = 0.0
     mask: float = 1.0
@@ -42,11 +42,11 @@ class Cost:
 
     @property
     def most(self) -> float:
-        """The largest budget that is planned."""
+        """The largest budget that can be planned."""
         return MOST * (self.timestep + self.mask)
 
     def timesteps(self, n_yt: int, limit: float) -> int:
-        """How many timesteps of n_yt masks the limit pays for."""
+        """How many timesteps of n_yt masks fit into the limit."""
         return int(limit / (self.timestep + n_yt * self.mask) + 1e-9)
 
 
@@ -57,7 +57,7 @@ def planned_designs() -> list[Design]:
 
 
 def planned_weightings() -> tuple[Weighting, ...]:
-    """Plain weights, then those that join masks: their gain is measured on the pilot's own groups."""
+    """Plain weights, then those that join masks, whose variance ratio is measured on the pilot's own groups."""
     return (PLAIN, *(member for kind in WEIGHTINGS.members() for member in kind.planned()))
 
 
@@ -105,7 +105,7 @@ def predicted(scheme: Scheme, profiles: Sequence[Mapping[Side, Profile]]) -> lis
 
 
 def _variance(scheme: Scheme, profiles: Mapping[Side, Profile], side: Side) -> float:
-    """One response's part. More timesteps than tokens are independent sets, and each size of set is worked out once."""
+    """One response's part. More timesteps than tokens form independent sets; each size of set is computed once."""
     n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
     number = -(-n_t // profiles[side].length)
     size, larger = divmod(n_t, number)
@@ -117,10 +117,10 @@ def _variance(scheme: Scheme, profiles: Mapping[Side, Profile], side: Side) -> f
     ])  # fmt: skip
 
 
-def measured_gain(pilot: Pilot, weighting: Weighting) -> float:
-    """Variance under joined weights over that under plain ones, between the pilot's groups, all responses together.
+def measured_ratio(pilot: Pilot, weighting: Weighting) -> float:
+    """Variance under weights that join masks over that under plain weights, below 1 where they help.
 
-    1, for no gain, where plain weights' estimates do not vary.
+    Both are variances between the pilot's groups, summed over responses. 1 if plain estimates do not vary.
     """
     joined, plain = (_spread(pilot, w) for w in (weighting, PLAIN))
     return joined / plain if plain > total(pilot.rounding) else 1.0
@@ -136,7 +136,7 @@ def _spread(pilot: Pilot, weighting: Weighting) -> float:
 
 
 def score_estimates(pilot: Pilot) -> list[float]:
-    """Margin of each pair, from the pilot alone, in nats: for predictions, never for a mean."""
+    """Margin of each pair in nats, from the pilot alone: used for predictions, never as an estimate of the score."""
     return [
         total([np.mean([group.estimate(PLAIN) for group in pair[side].groups]) for side in SIDES])
         for pair in pilot.samples

@@ -9,11 +9,11 @@ from vrpo_theory.planning.planner import Planner
 from vrpo_theory.statements import loss
 
 STEP = 64.0
-"""Most by which the budget grows from one look to the next."""
+"""Largest factor by which the search raises the budget in one step."""
 
 
 def least_budget(planner: Planner, *, stderr: float | None = None, bias: float | None = None) -> float:
-    """The least whole cost, from one timestep of one mask on, that reaches a target; variances fall with the budget.
+    """The least whole cost that reaches a target; from one timestep of one mask on, as variances fall.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def least_budget(planner: Planner, *, stderr: float | None = None, bias: float |
     Raises
     ------
     ValueError
-        If the most that is planned does not reach the target; the message extrapolates how much would.
+        If the largest budget that can be planned does not reach the target; the message extrapolates the budget needed.
     """
     price, most = planner.cost.timestep + planner.cost.mask, math.floor(planner.cost.most)
     low, high = 0, math.ceil(price)
@@ -39,7 +39,7 @@ def least_budget(planner: Planner, *, stderr: float | None = None, bias: float |
 
 
 def _excess(planner: Planner, limit: float, stderr: float | None, bias: float | None) -> float:
-    """What the recommendation gives over what is wanted: a variance, or a bound on the bias; both fall like 1/n."""
+    """Predicted over wanted variance, or bound on the bias, of the recommendation; both fall like 1/n."""
     variances = planner.variances(planner.recommend(limit))
     if stderr is not None:
         return float(variances.mean()) / stderr**2
@@ -52,7 +52,7 @@ def _out_of_reach(limit: float, excess: float, stderr: float | None, bias: float
         else ("bound on the bias", bias, excess * float(bias or 0.0))
     )  # fmt: skip
     return (
-        f"no budget up to {limit:g} forward passes per response and model, the most that is planned, reaches a {name} "
+        f"no budget up to {limit:g} forward passes per response and model, the most in a plan, reaches a {name} "
         f"of {wanted:g}: that budget gives {reached:.2g}, and about {limit * excess:.2g} would be needed if the "
         "variance goes on falling like 1/n (an extrapolation); give a larger target"
     )

@@ -72,10 +72,10 @@ Pool = Annotated[
     typer.Option(
         parser=_pool,
         metavar="N_T,N_YT",
-        help="timesteps, and masks at each, of a pool  [default: 12,4]",
+        help="size of a pool: timesteps, and masks per timestep  [default: 12,4]",
     ),
 ]
-Repeats = Annotated[int | None, typer.Option(min=3, help="independent repeats per number")]
+Repeats = Annotated[int | None, typer.Option(min=3, help="independent repeats per sampled number")]
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,19 @@ from vrpo_theory.files import write_atomically
 
 
 def toy(
-    out: Annotated[Path, typer.Option(help="folder of the two models, the pairs and the card")] = Path(
+    out: Annotated[Path, typer.Option(help="folder to write the two models, the pairs and the card to")] = Path(
         "results/toy_llada"
     ),
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="train again, compare with the packaged models: bit for bit on equal kernels, else to a tolerance",
+            help="train again and compare with the packaged models: bit for bit on equal kernels, else to a tolerance",
         ),
     ] = False,
-    tune: Annotated[bool, typer.Option("--tune", help="try rates and steps of VRPO on the validation split")] = False,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="try learning rates and numbers of steps of VRPO on the validation split")
+    ] = False,
 ) -> None:
     """Train the toy language's reference and policy: the supervised stage, then VRPO, on one thread."""
     import torch
