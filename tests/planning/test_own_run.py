@@ -71,7 +71,7 @@ def test_the_ranking_begins_with_the_recommendation(planner, budget):
     assert found.ranking[0][0] == found.recommended.scheme
     assert found.ranking[0][1] == found.recommended.variance
     better = [c for c, v in found.doubtful if v.value < found.recommended.variance.value]
-    assert bool(better) == any("not recommended" in note or "nothing about fewer" in note for note in found.notes)
+    assert bool(better) == any("not recommended" in note or "not on fewer" in note for note in found.notes)
 
 
 def test_candidates_that_differ_by_rounding_keep_their_order(monkeypatch, planner):

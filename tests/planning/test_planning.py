@@ -173,7 +173,7 @@ def test_targets_out_of_reach_and_budgets_too_small_are_refused():
     planner = Planner(run_pilot(MARKOV[0], 8), BETA, Cost(), (PLAIN,))
     with pytest.raises(ValueError, match=r"no budget up to .* gives .* would be needed .* extrapolation"):
         make_plan(planner, target_stderr=1e-9)
-    with pytest.raises(ValueError, match="the most in a plan|most that can be planned"):
+    with pytest.raises(ValueError, match="the most that can be planned"):
         make_plan(planner, budget=1e9)
     with pytest.raises(ValueError, match="does not pay for one mask"):
         candidates(0.5, Cost())
