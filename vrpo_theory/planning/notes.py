@@ -56,7 +56,7 @@ def _why_still(planner: Planner) -> str:
 def _doubt(planner: Planner, doubtful: Scheme, best: Scheme) -> str:
     weighting = doubtful.weighting
     if doubtful.budget.n < planner.pilot.size:
-        return f"{weighting.spec} weights were tried on groups of {planner.pilot.size} masks, not on fewer, so not recommended here"
+        return f"{weighting.spec} weights were tried on groups of {planner.pilot.size} masks, not on fewer"
     measured = planner.variance_ratios[weighting]
     return (
         f"{label(doubtful)} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
