@@ -1,4 +1,4 @@
-"""How many Monte Carlo draws reach a relative accuracy that enumeration has for nothing: arithmetic on exact tables."""
+"""How many Monte Carlo draws reach a given relative accuracy, from exact tables; enumeration has no sampling error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACCURACIES = (1e-2, 1e-4)
 
 
 def rows(length: int, pairs: int) -> Iterator[Row]:
-    """Forward passes a response and model, the median over pairs, beside those of enumeration."""
+    """Forward passes per response and model, the median over pairs, beside those of enumeration."""
     for name in ("toy_llada", "markov"):
         answers = tabulate(_cases(name, length, pairs))
         needs = {

@@ -1,4 +1,4 @@
-"""Bare forward passes of a LLaDA: what the engine is held against."""
+"""Bare forward passes of a LLaDA, the baseline of the engine's speed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Forwards:
     Parameters
     ----------
     batch_tokens : int
-        Most tokens a forward pass; 1 gives every mask a pass of its own.
+        Most tokens per forward pass; 1 gives every mask a pass of its own.
     """
 
     def __init__(self, requests: Sequence[Request], models: Sequence[LLaDA], batch_tokens: int = BATCH_TOKENS) -> None:

@@ -90,7 +90,7 @@ def cost(cases: Sequence[Case], dtype: str, batch_tokens: int) -> list[dict[str,
 
 
 def _precision(cases: Sequence[Case], batch_tokens: int) -> float:
-    """Seconds of holding half precision against float32, once a run."""
+    """Seconds that comparing half precision with float32 takes, once per run."""
     start = time.perf_counter()
     sampling.precision_deviations(cases[:8], Budget(4, 1), seed=0, batch_tokens=batch_tokens)
     return time.perf_counter() - start

@@ -32,7 +32,7 @@ def scoring(setting: list[Any]) -> Work:
 
 
 def gradient(setting: list[Any], n: int, micro_batch: int) -> Work:
-    """The gradient of one pair in all parameters of the policy, from n masks a response."""
+    """The gradient of one pair in all parameters of the policy, from n masks per response."""
     made = Setting(*setting)
     (case,) = made.cases(1)
     draws = Scheme(budget=Budget(n, 1)).draw(case.pair, seed=0)

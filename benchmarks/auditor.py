@@ -1,7 +1,7 @@
 """How long the audit of every specimen of the zoo takes at the command's defaults, and whether its verdict is right.
 
 ``python benchmarks/auditor.py [--quick]``; one specimen at a time, one thread. Kept: seconds, cells, calls of the
-estimator, the verdict that is due and the verdict given, and the mistake by name.
+estimator, the expected verdict and the verdict given, and the names of the expected and the reported mistake.
 """
 
 from __future__ import annotations

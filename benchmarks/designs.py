@@ -4,9 +4,9 @@
 
 writes ``benchmarks/results/designs.json``:
 
-- forward passes, a response and model, at which the preference score (beta = 0.2) has a given standard error, for VRPO
-  (iid counts, one mask a timestep, shared), the default of this package (power strata, two-way weights) and others, on
-  Markov chains. Variances are exact where masks matter through their count only; where weights join masks they are
+- forward passes per response and model at which the preference score (beta = 0.2) has a given standard error, for VRPO
+  (iid counts, one mask per timestep, shared), the default of this package (power strata, two-way weights) and others,
+  on Markov chains. Variances are exact where masks matter through their count only; where weights join masks they are
   sampled, and carry a standard error;
 - time of drawing masks and working out two-way weights, against the forward passes of the same masks under two models
   of toy size (width 64, 2 layers): larger models only make the share smaller. Limit for the weights: 2%.

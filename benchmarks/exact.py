@@ -5,11 +5,11 @@
 writes ``benchmarks/results/exact.json``:
 
 - enumeration at L = 12 (LLaDA of width 64, 2 layers, random weights, policy and reference) against bare forward passes
-  of the same batches, which nobody can beat, and against one forward pass a mask (a subset, extrapolated);
+  of the same batches, which is the limit, and against one forward pass per mask (a subset, extrapolated);
 - its growth from L = 8 to 18, on a model so small that bookkeeping would show;
 - the gap recursion from L = 64 to 1024, table of gaps included, with its exponent;
 - memory of both in fresh processes, against their limits: 1.5 GB and 60 s at L = 16, 2 GB and 20 s at L = 1024;
-- the Monte Carlo draws that would give an accuracy that enumeration has for nothing.
+- the Monte Carlo draws that a given accuracy would take; enumeration has no sampling error.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def response(length: int, prompt: int = PROMPT) -> Response:
 
 
 def enumeration(length: int, rounds: int, setups: int) -> Iterator[Row]:
-    """Throughput of the engine against bare forward passes and against one pass a mask."""
+    """Throughput of the engine against bare forward passes and against one pass per mask."""
     masks = all_masks(length)[1:]
     some = masks[:: max(1, len(masks) // SINGLES)]
     # Where a set-up's tensors happen to lie in memory moves the ratio by more than its rounds do: pool several.
@@ -77,7 +77,7 @@ def _enumeration(
 
 
 def enumeration_growth(lengths: Sequence[int], rounds: int) -> Iterator[Row]:
-    """Seconds by L, and microseconds a mask, which should stay level but for longer sequences."""
+    """Seconds by L, and microseconds per mask, which should grow only with the sequence length."""
     models = [model(seed, width=16, layers=1) for seed in (0, 1)]
 
     def run(length: int) -> Callable[[], object]:

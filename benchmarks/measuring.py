@@ -111,7 +111,7 @@ def peak_memory(make: Callable[..., Callable[[], object]], *arguments: Any) -> d
 
 
 def keep(name: str, sections: Mapping[str, Sequence[Row]], folder: Path | None = None) -> Path:
-    """Write ``results/NAME.json``, the machine beside the sections, and print a table a section.
+    """Write ``results/NAME.json``, the machine beside the sections, and print one table per section.
 
     Parameters
     ----------
@@ -134,8 +134,10 @@ def keep(name: str, sections: Mapping[str, Sequence[Row]], folder: Path | None =
 def run(name: str, about: str | None, measure: Callable[[bool], Mapping[str, Sequence[Row]]]) -> None:
     """A script's entry point: ``--quick`` and ``--out``, then measure and keep."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smallest sizes: does it run at all?")
-    parser.add_argument("--out", type=Path, help="folder, instead of benchmarks/results")
+    parser.add_argument(
+        "--quick", action="store_true", help="run the smallest sizes only, to check that the script works"
+    )
+    parser.add_argument("--out", type=Path, help="folder for the results  [default: benchmarks/results]")
     options = parser.parse_args()
     keep(name, measure(options.quick), options.out)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BATCH_TOKENS = 2**12
-"""Tokens a forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
+"""Tokens per forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
 
 Piece = tuple[int, NDArray[np.int64]]
 """Part of a request: its index, and the indices of some of its masks."""
@@ -45,7 +45,7 @@ def select(requests: Sequence[Request], pieces: Sequence[Piece]) -> list[Request
 
 
 def collate(requests: Sequence[Request], model: Model, pad: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; a row a mask."""
+    """Right-padded (tokens, answer, mask, attention), each (B, T), on the model's device; one row per mask."""
     import torch
 
     rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
@@ -75,7 +75,7 @@ def weighted_sum(model: Model, requests: Sequence[Request], weights: Sequence[ND
 
 
 def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Per-mask token weights, (n, L) a request, laid out as `collate` lays out tokens: (B, T)."""
+    """Per-mask token weights, (n, L) per request, laid out as `collate` lays out tokens: (B, T)."""
     rows, width = sum(len(mask) for _, mask in requests), max(answer_columns(r).stop for r, _ in requests)
     out = np.zeros((rows, width))
     for (response, _), part, weight in zip(requests, parts(requests), weights, strict=True):

@@ -57,7 +57,7 @@ class Slot:
 
 
 def convolve(slots: Sequence[Slot], n_yt: int) -> tuple[Array, Array, float]:
-    """Law (Q,), (Q,) of the sum of all slots, n_yt masks a level; and the variance that splitting atoms has added."""
+    """Law (Q,), (Q,) of the sum of all slots, n_yt masks per level; and the variance that splitting atoms has added."""
     if math.prod(slot.atoms(n_yt) for slot in slots) <= ATOMS:
         return _listed(slots, n_yt)
     return _on_lattice(slots, n_yt)
@@ -103,7 +103,7 @@ class Grid:
 
 
 def lattice(slots: Sequence[Slot], n_yt: int) -> Grid:
-    """The finest lattice that holds the sum of all slots, n_yt masks a level."""
+    """The finest lattice that holds the sum of all slots, n_yt masks per level."""
     low = n_yt * total([x for slot in slots for x in slot.low])
     width = n_yt * total([x for slot in slots for x in slot.high]) - low
     # Splitting reaches one point further per mask than the atoms do.

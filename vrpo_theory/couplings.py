@@ -61,7 +61,7 @@ class Coupling:
 
     Examples
     --------
-    Two sets of masks a pair when policy and reference share them, four when not:
+    Two sets of masks per pair when policy and reference share them, four when not:
 
     >>> len(Coupling(shared=True).contrasts), len(Coupling(shared=False).contrasts)
     (2, 4)

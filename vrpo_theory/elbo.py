@@ -44,7 +44,7 @@ def sweep(
     requests : sequence of (Response, (n, L) bool)
     models : sequence of Model, Recorder or LookUp
     batch_tokens : int
-        Most tokens a forward pass, padding included, unless a single sequence has more.
+        Most tokens per forward pass, padding included, unless a single sequence has more.
 
     Returns
     -------

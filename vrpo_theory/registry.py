@@ -1,4 +1,4 @@
-"""Families of members: one small file each, found by themselves. The only magic in the package."""
+"""Families of members: one small file each, found by listing their folder."""
 
 from __future__ import annotations
 

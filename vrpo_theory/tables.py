@@ -27,7 +27,7 @@ def table(
     Parameters
     ----------
     header, rows : sequence of str, sequence of sequence of str
-        One text a column; control characters are shown as escapes.
+        One text per column; control characters are shown as escapes.
     title : str
         Stands above, wrapped.
     labels : int
@@ -36,7 +36,7 @@ def table(
     left : collection of int
         Other columns that are aligned left, as words are.
     width : int or None
-        Most characters a line, as `terminal_width` gives them; None for as many as needed.
+        Most characters per line, as `terminal_width` gives them; None for as many as needed.
     """
     columns = [[visible(cell) for cell in column] for column in zip(header, *rows, strict=True)]
     widths = [max(map(_cells, column)) for column in columns]
@@ -52,7 +52,7 @@ def table(
 
 
 def terminal_width() -> int | None:
-    """Characters a line of the terminal; None where standard output is a file or a pipe."""
+    """Characters per line of the terminal; None where standard output is a file or a pipe."""
     stream = sys.stdout
     return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
 
@@ -70,7 +70,7 @@ def visible(text: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, or its beginning and end with dots between, in at most so many characters of a terminal."""
+    """The text, or its beginning and end with dots between, in at most ``most`` characters of a terminal."""
     from rich.cells import set_cell_size
 
     if _cells(text) <= most:
@@ -93,7 +93,7 @@ def _room(widths: Sequence[int], labels: int, width: int) -> int:
 
 
 def _shortened(names: Sequence[str], most: int) -> list[str]:
-    """Each name in at most so many characters; where two would look the same, all are numbered."""
+    """Each name in at most ``most`` characters; where two would look the same, all are numbered."""
     short = [shortened(name, most) for name in names]
     if len(set(short)) == len(set(names)):
         return short

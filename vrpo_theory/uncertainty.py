@@ -58,7 +58,7 @@ def combined(value: float, parts: Sequence[tuple[Estimate, float]]) -> Estimate:
 
 
 def clear_of(estimate: Estimate, point: float, sigmas: float) -> bool:
-    """Whether an estimate differs from a point by so many standard errors, or the same tail of Student's t."""
+    """Whether an estimate differs from a point by a number of standard errors, or the same tail of Student's t."""
     if not estimate.stderr:
         return estimate.value != point
     from scipy.stats import norm, t

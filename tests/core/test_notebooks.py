@@ -53,7 +53,7 @@ def test_notebooks_name_the_kernel_that_the_makefile_installs(path):
 
 @pytest.mark.usefixtures("astray")
 def test_that_kernel_is_this_python(tmp_path):
-    """For whoever leaves out --nbval-current-env, and in Jupyter."""
+    """For runs without --nbval-current-env, and in Jupyter."""
     install = [tmp_path if part == "--sys-prefix" else part for part in makefile(r"-m (ipykernel install .*)$")]
     subprocess.run([sys.executable, "-m", *install[:2], "--prefix", *map(str, install[2:])], check=True)
     kernels = KernelSpecManager(kernel_dirs=[str(tmp_path / "site/kernels"), str(tmp_path / "share/jupyter/kernels")])

@@ -233,7 +233,7 @@ def test_seed_repeat_design_budget_and_role_move_the_draws():
 
 @pytest.mark.statistical(rate=1e-9, detects="a variance of the gradient off by half")
 def test_gradient_variance_against_the_finite_law():
-    """L = 2, n = 1: 3 masks a response, so 3 x 3 equally structured draws give the exact trace of the covariance."""
+    """L = 2, n = 1: 3 masks per response, so 3 x 3 equally structured draws give the exact trace of the covariance."""
     import torch
 
     case = MODELS["tabular"].case(0, 2)

@@ -30,7 +30,7 @@ def plain(tmp_path_factory, byte_level):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write rows (objects as JSON, bytes as they are) one a line; the file's path."""
+    """Write rows (objects as JSON, bytes as they are) one per line; the file's path."""
 
     def write(*rows):
         lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]

@@ -33,7 +33,7 @@ def tokenizer(tmp_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """Write rows, one a line; the file's path."""
+    """Write rows, one per line; the file's path."""
 
     def write(*rows):
         path = tmp_path / "pairs.jsonl"

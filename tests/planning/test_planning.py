@@ -119,7 +119,7 @@ def test_the_loss_bias_is_bounded_and_guessed_from_the_pilots_scores():
 
 @pytest.mark.parametrize("length", [64, 256])
 def test_profiles_are_recovered_from_many_draws(length):
-    """What is left is the noise of 4,096 masks a response, about 2%; a wrong family of curves is off by 6%."""
+    """What is left is the noise of 4,096 masks per response, about 2%; a wrong family of curves is off by 6%."""
     cases = [MODELS["markov"].case(seed, length) for seed in range(4)]
     found = run_pilot(cases, 4096, batch_tokens=2**18).profiles()
     known = [{s: gap_profile(c.pair.side(s), c.policy, c.reference) for s in SIDES} for c in cases]

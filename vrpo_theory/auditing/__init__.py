@@ -1,4 +1,4 @@
-"""Hold anybody's ELBO estimator against exact values.
+"""Compare any ELBO estimator with exact values.
 
 ``audit`` calls an estimator on toys whose ELBO is known, until sequential bounds decide; `diagnosis` names the mistake.
 ``zoo`` holds right and wrong estimators, each with the verdict it must get.

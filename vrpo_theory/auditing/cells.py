@@ -62,7 +62,7 @@ class AuditCell:
         self.evidence = Evidence(toy.elbo, self.rules.margin * toy.length, low, high, self.rules.alpha)
 
     def sample(self, estimator: Estimator, calls: int) -> None:
-        """Call the estimator so many times more."""
+        """Call the estimator ``calls`` times more."""
         trace = self.toy.predictor.trace
         trace.take()
         found = [estimator(self.toy, self.n, self.batch_size, self._generator) for _ in range(calls)]

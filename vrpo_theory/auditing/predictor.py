@@ -19,7 +19,7 @@ WORDS, EOS, MASK, VOCABULARY = 5, 5, 6, 7
 
 @dataclass
 class Trace:
-    """What a predictor was asked since the last `take`: one entry a forward row.
+    """What a predictor was asked since the last `take`: one entry per forward row.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What an audit holds estimators to, and where it calls them."""
+"""What an audit demands of an estimator, and where it calls it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Place = tuple[str, int, int, int | None]
 
 @dataclass(frozen=True)
 class Rules:
-    """What an audit holds estimators to.
+    """What an audit demands of an estimator.
 
     Parameters
     ----------
     margin : float
-        Largest harmless bias, in nats per token.
+        Largest acceptable bias, in nats per token.
     alpha : float
         Probability of error of one cell.
     span : (float, float)

@@ -39,7 +39,7 @@ def audit(
     full: bool = False,
     progress: Progress | None = None,
 ) -> Audit:
-    """Hold an ELBO estimator against exact values on toys.
+    """Compare an ELBO estimator with exact values on toys.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def audit(
     alpha : float
         Probability that any cell is wrongly rejected, or wrongly accepted.
     margin : float
-        A bias of so many nats per token is harmless.
+        Largest acceptable bias, in nats per token.
     toys : sequence of str
         Names in `vrpo_theory.auditing.toys.TOYS`.
     span : (float, float)

@@ -32,7 +32,7 @@ def log_bets(x: Array, m: float, end: float) -> Array:
         return found
 
 
-@np.errstate(under="ignore")  # whoever audits may have told numpy to raise
+@np.errstate(under="ignore")  # the caller may have told numpy to raise on underflow
 def log_mixture(bets: Array) -> float:
     """Log of the mean wealth."""
     return float(np.logaddexp.reduce(bets)) - math.log(len(bets))
@@ -73,7 +73,7 @@ class Evidence:
         Assumed range of the observations; low < target - margin. Without room above the target
         (target + margin >= high) that side of acceptance needs no evidence.
     alpha : float
-        Probability that any statement is ever false: alpha/2 a side.
+        Probability that any statement is ever false: alpha/2 per side.
     """
 
     def __init__(self, target: float, margin: float, low: float, high: float, alpha: float) -> None:

@@ -64,7 +64,7 @@ def read_pairs(
     max_length : int, optional
         Longest prompt and response together, in tokens.
     limit : int, optional
-        Read only the first so many rows.
+        Read only the first ``limit`` rows.
     append_eot : bool
         Score the end of turn that the chat template writes after an answer; an answer that holds it keeps one.
     truncate : bool

@@ -30,7 +30,7 @@ class Block:
     masking : (Q, J) float, optional
         Levels that the masks are drawn at, where they differ from what the weighting reads.
     draws : int
-        More than 1: so many of the outcomes are drawn without replacement, all equally likely.
+        More than 1: this many of the outcomes are drawn without replacement, all equally likely.
     """
 
     prob: Array

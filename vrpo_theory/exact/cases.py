@@ -14,7 +14,7 @@ AUTO_MASKS = 512 * 8
 
 
 def within(case: Case, masks: int = AUTO_MASKS) -> bool:
-    """Whether each response of the pair has at most so many masks, 2^L of L tokens; the rule of ``auto``."""
+    """Whether each response of the pair has at most ``masks`` masks, 2^L of L tokens; the rule of ``auto``."""
     longest = max(case.pair.chosen.length, case.pair.rejected.length)
     return (1 << longest) <= masks
 

@@ -123,12 +123,12 @@ def enumerate_masks(
     batch_tokens: int = batching.BATCH_TOKENS,
     progress: elbo.Progress | None = None,
 ) -> list[Tables]:
-    """Evaluate every mask of every response once under every model, in one sweep; a `Tables` a model.
+    """Evaluate every mask of every response once under every model, in one sweep; one `Tables` per model.
 
     Parameters
     ----------
     batch_tokens : int
-        Most tokens a forward pass: bounds the memory beyond the tables themselves, 8 L 2^L bytes each.
+        Most tokens per forward pass: bounds the memory beyond the tables themselves, 8 L 2^L bytes each.
 
     Raises
     ------

@@ -79,7 +79,7 @@ def gradient_grams(
     numbers: int = NUMBERS,
     progress: elbo.Progress | None = None,
 ) -> list[GradientGram]:
-    """Gram matrices of a case's per-mask gradients, one a selection of parameters, all from the same gradients.
+    """Gram matrices of a case's per-mask gradients, one per selection of parameters, all from the same gradients.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class LogRatio:
     levels : per independent contrast, per count, (M,) float
         Values of one mask's term, centred so that their means over counts are 0.
     n_yt : int
-        Masks whose terms a timestep averages.
+        Masks per timestep, whose terms are averaged.
     """
 
     levels: Sequence[Sequence[Array]]

@@ -31,7 +31,7 @@ ABOVE = 1.001
 
 
 def panels(count: int, *, width: float = 5.4, height: float = 4.2) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` axes, two a row, outside pyplot's global state."""
+    """A figure with ``count`` axes, two per row, outside pyplot's global state."""
     from matplotlib.figure import Figure
 
     columns = min(count, 2) or 1
@@ -46,14 +46,14 @@ def panels(count: int, *, width: float = 5.4, height: float = 4.2) -> tuple[Figu
 
 
 def row_height(rows: int) -> float:
-    """Height in inches of a panel that names so many rows."""
+    """Height in inches of a panel with ``rows`` named rows."""
     return 2.0 + 0.24 * rows
 
 
 def grouped_dots(
     axes: Axes, series: Mapping[str, Points], *, title: str, ylabel: str, groups: Sequence[str] | None = None
 ) -> None:
-    """Dots with error bars on a logarithmic axis: a group a tick, a colour a series; missing values leave a gap."""
+    """Dots with error bars on a log axis: one tick per group, one colour per series; missing values leave a gap."""
     names = list(groups) if groups is not None else list(dict.fromkeys(n for points in series.values() for n in points))
     handles = []
     for k, (label, points) in enumerate(series.items()):
@@ -70,7 +70,7 @@ def grouped_dots(
 def dots(
     axes: Axes, series: Mapping[str, Points], *, title: str, xlabel: str, xscale: str = "linear", **scale: Any
 ) -> None:
-    """One named row a value, first on top, a colour a series, with error bars and a rule at 1."""
+    """One named row per value, first on top, one colour per series, with error bars and a rule at 1."""
     names = list(dict.fromkeys(name for points in series.values() for name in points))
     handles = []
     for k, (label, points) in enumerate(series.items()):
@@ -127,7 +127,7 @@ def histogram(axes: Axes, middle: Sequence[float], height: Sequence[Number], *, 
 
 
 def strips(axes: Axes, groups: Mapping[str, Sequence[Number]], *, title: str, ylabel: str) -> None:
-    """A tick a group, a point a value, signed, on an axis that is linear near zero and logarithmic beyond."""
+    """One tick per group, one point per value, signed, on an axis that is linear near zero and logarithmic beyond."""
     axes.set_yscale("symlog", linthresh=1e-3)  # before the points, so that the limits fit them
     for k, values in enumerate(groups.values()):
         axes.plot([k] * len(values), gaps(values), "o", markersize=4, alpha=0.7, color=COLOURS[k % len(COLOURS)])

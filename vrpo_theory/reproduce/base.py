@@ -83,9 +83,9 @@ class Context:
     method : {"auto", "exact", "mc"}
         ``auto`` enumerates responses of up to 12 tokens.
     limit : int or None
-        Use the first so many pairs.
+        Use only the first ``limit`` pairs.
     batch_tokens : int
-        Most tokens a forward pass, padding included.
+        Most tokens per forward pass, padding included.
     device, dtype : str
         Of models that are loaded from folders.
     own : Options

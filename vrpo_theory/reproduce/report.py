@@ -57,7 +57,7 @@ def column_label(column: Mapping[str, Any]) -> str:
 
 
 def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
-    """One row of the exhibit: a line a method, then what is predicted, printed, and judged."""
+    """One row of the exhibit: one line per method, then what is predicted, printed, and judged."""
 
     def line(name: str, text: dict[str, str]) -> list[str]:
         return [name, *(text.get(column, "") for column in columns)]

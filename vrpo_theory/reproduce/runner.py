@@ -51,7 +51,7 @@ def run(exhibit: Exhibit, context: Context, out: Path, *, fresh: bool = False) -
 
 
 def check_against(exhibit: Exhibit, context: Context, out: Path) -> Document:
-    """Recompute an exhibit and hold it against what ``out`` has; CheckError names the first differences."""
+    """Recompute an exhibit and compare it with the results in ``out``; CheckError names the first differences."""
     stored = _read(out / f"{exhibit.name}.json")
     if stored is None:
         raise InputError(f"--check: {out / exhibit.name}.json is missing or unreadable; run without --check first")

@@ -20,7 +20,7 @@ def models(cells: Cells) -> list[str]:
 def lines(
     cells: Cells, label: Label, x: str, value: Callable[[Mapping[str, Any]], Any] | None = None
 ) -> dict[str, Line]:
-    """A line a label (and method, where there are several): values against an entry of the column."""
+    """One line per label (and method, where there are several): values against an entry of the column."""
     found: dict[str, tuple[list[Any], list[Any]]] = {}
     for cell, name in _named(cells, label):
         xs, ys = found.setdefault(name, ([], []))
@@ -30,7 +30,7 @@ def lines(
 
 
 def points(cells: Cells, label: Label, place: Label = column_label) -> dict[str, Points]:
-    """Values with standard errors by place, a series a label (and method, where there are several)."""
+    """Values with standard errors by place, one series per label (and method, where there are several)."""
     found: dict[str, dict[str, Any]] = {}
     for cell, name in _named(cells, label):
         found.setdefault(name, {})[place(cell["column"])] = (cell["value"], cell["stderr"])

@@ -1,4 +1,4 @@
-"""From what a person types to cases: checkpoints and a file of preference pairs."""
+"""From the user's options to cases: checkpoints and a file of preference pairs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Sources:
 
 
 def read_cases(sources: Sources) -> list[Case]:
-    """Load two checkpoints and the pairs to hold them against.
+    """Load two checkpoints and the preference pairs.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Runs whose evaluations are kept: resumed where they stopped, grown, repeated without a model.
 
 Beside the store stand ``pairs.jsonl``, every pair that was ever recorded, by content, in order of first appearance,
-and ``runs.jsonl``, a line a run: its models, its pairs, and what it was free to choose, the last run last.
+and ``runs.jsonl``, one line per run: its models, its pairs, and what it was free to choose, the last run last.
 """
 
 from __future__ import annotations

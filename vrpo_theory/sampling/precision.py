@@ -41,7 +41,7 @@ def precision_deviations(
     cases : sequence of Case
         Of the same two models, which can be `vrpo_theory.checkpoints.wrapped.Wrapped.widened`.
     budget : Budget
-        Masks a response, shared by policy and reference.
+        Masks per response, shared by policy and reference.
     """
     scheme = Scheme(budget=budget)
     draws = [d for case in cases for d in scheme.draw(case.pair, seed=seed, repeat=PRECISION)]
@@ -61,7 +61,7 @@ def precision_deviations(
 
 
 def _changes(model: Any, requests: Sequence[Request], batch_tokens: int) -> list[Any]:
-    """Token terms in the model's own precision less those in float32, (n, L) a request."""
+    """Token terms in the model's own precision less those in float32, (n, L) per request."""
     own = elbo.terms(requests, model, batch_tokens=batch_tokens)
     with model.widened():
         wide = elbo.terms(requests, model, batch_tokens=batch_tokens)

@@ -47,7 +47,7 @@ def sketch(parts: Iterable[Any], size: int = SIZE, seed: int = 0) -> Array:
     """
     import torch
 
-    out = None  # one row a cell: what came with a plus, and with a minus, which costs less than to multiply by signs
+    out = None  # one row per cell: what came with a plus, and with a minus, which costs less than to multiply by signs
     for place, part in enumerate(parts):
         flat = part.detach().reshape(-1)
         out = torch.zeros(2 * size, dtype=torch.float64, device=flat.device) if out is None else out.to(flat.device)
@@ -108,8 +108,8 @@ class GradientPool:
 
     @cached_property
     def _factor(self) -> Array:
-        """A row a mask, chosen then rejected, by timesteps, with the inner products of the sketches and no more columns
-        than their rank."""
+        """One row per mask, chosen then rejected, by timesteps: the inner products of the rows are those of the sketches,
+        and there are no more columns than their rank."""
         rows = np.concatenate([self.sketches[side].reshape(-1, self.sketches[side].shape[-1]) for side in SIDES])
         square, basis = np.linalg.eigh(rows @ rows.T)
         kept = square > RANK * square[-1]
@@ -194,7 +194,7 @@ def draw_gradient_pool(
         Of this case, from `draw_pools` at the same seed.
     parameters : {"full", "up-proj"}
     steps : int, optional
-        Use the pool's first so many timesteps.
+        Use only the first ``steps`` timesteps of the pool.
 
     Raises
     ------

@@ -129,7 +129,7 @@ def _certain_singles() -> Profile:
 def diverges(x: Profile) -> tuple[list[float], list[float]]:
     """Only masks of one token: probability t (1-t)^(L-1), ell = a_i/t. Their share of E ell^2 alone is the bound.
 
-    It grows by ln(10) sum a_i^2 a decade of floor. V_t is finite: b(t) is a polynomial; so V_yt is what is infinite.
+    It grows by ln(10) sum a_i^2 per decade of the floor. V_t is finite, as b(t) is a polynomial; so V_yt is infinite.
     """
     singles = x.length * float(x.covariance[1, 0, 0] + x.mean[1, 0] ** 2)
     return (

@@ -1,7 +1,7 @@
 """What SQLite and the system say about a file, in the project's words.
 
 "Damaged" is said of what was seen: SQLite found the file malformed or no database, its tables are not ours, or a
-checksum fails. "In use" is said when somebody holds a lock. All else is passed on in the words of whoever said it.
+checksum fails. "In use" is said when a lock is held. Every other error keeps the system's or SQLite's own words.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class StoreFile:
         return dict(self._db.execute("SELECT name, value FROM manifest"))
 
     def check(self) -> None:
-        """Hold the file's structure and its index against its rows."""
+        """Check the file's structure, and its index against its rows."""
         (state,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
         if state != "ok":
             raise damaged(self.path, state.removeprefix("*** in database main ***\n"))

@@ -1,7 +1,7 @@
-"""One writer a file on every file system: the system's lock, or claims where it grants none.
+"""One writer per file on every file system: the system's lock, or claims where it grants none.
 
-Whoever uses a file leaves a claim beside it: a small file under a name of its own, made first; then the holder looks
-at the others' claims and withdraws if any is in its way. Of two that come together at least one sees the other, so
+A process that uses a file first leaves a claim beside it, a small file under a name of its own; then it looks at the
+claims of others and withdraws if one is in its way. Of two that come together at least one sees the other, so
 there are never two writers; both may withdraw. Between holders of the system's lock, which ends with its process
 however that ends, the lock has decided; claims decide where a holder could not have it. A claim whose process is seen
 to be gone is removed. That can be seen on its own machine only: elsewhere the error names the file to delete.

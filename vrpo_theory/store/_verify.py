@@ -12,7 +12,7 @@ from vrpo_theory.store._rows import Key
 
 
 def verify(files: Sequence[StoreFile], manifest: Mapping[str, str] | None, free: Collection[str]) -> None:
-    """Hold manifests against the one given (or the first), structures against SQLite, and every row's checksum."""
+    """Compare manifests with the one given (or the first); check structures by SQLite, and every row's checksum."""
     for file in files:
         with plainly(file.path):
             manifest = _agreed(file, manifest, free)
@@ -27,7 +27,7 @@ def verify(files: Sequence[StoreFile], manifest: Mapping[str, str] | None, free:
 
 
 def _agreed(file: StoreFile, manifest: Mapping[str, str] | None, free: Collection[str]) -> Mapping[str, str]:
-    """The manifest to hold the next file against."""
+    """The manifest to compare the next file with."""
     stored = file.manifest()
     try:
         found = differences(stored, stored if manifest is None else manifest, free)

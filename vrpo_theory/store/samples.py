@@ -22,7 +22,7 @@ from vrpo_theory.types import Request, Response
 
 
 class SampleStore:
-    """Log-probabilities of masked tokens by model, response and mask, in a folder of SQLite files, one a rank.
+    """Log-probabilities of masked tokens by model, response and mask, in a folder of SQLite files, one per rank.
 
     An evaluation is kept as it was first recorded: to the bit, and for good. A batch is kept whole or not at all; what
     was recorded survives the death of the process and of the machine. All rows are verified when the store is opened,

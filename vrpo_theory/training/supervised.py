@@ -1,4 +1,4 @@
-"""The supervised objective: the ELBO in its count form, one mask a response."""
+"""The supervised objective: the ELBO in its count form, one mask per response."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Supervised:
     seed : int
         Seed of the masks.
     batch_tokens : int
-        Most tokens a forward pass; the gradient is accumulated.
+        Most tokens per forward pass; the gradient is accumulated.
     """
 
     stream: Callable[[int], Response]

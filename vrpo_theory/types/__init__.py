@@ -1,4 +1,4 @@
-"""The words every layer speaks: frozen, validated, and free of any one model."""
+"""Types that every layer uses: frozen, validated, and independent of any one model."""
 
 from vrpo_theory.types._checks import as_count
 from vrpo_theory.types.cases import ROLES, Case, Role, by_models

@@ -16,7 +16,7 @@ ROLES: tuple[Role, Role] = ("policy", "reference")
 
 @dataclass(frozen=True)
 class Case:
-    """What exhibits loop over: two models and a preference pair.
+    """Two models and a preference pair, the unit that exhibits loop over.
 
     ``policy`` and ``reference`` are models, or answer in their place: a table, a model beside its record.
     """

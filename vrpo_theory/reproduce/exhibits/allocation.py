@@ -63,7 +63,7 @@ def _exact(model: str, cases: Sequence[Case], context: Context) -> tuple[Varianc
 
 
 def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Variance, str]:
-    """Of long responses: every split from one pool of evaluations a pair."""
+    """Of long responses: every split from one pool of evaluations per pair."""
     from vrpo_theory import sampling
 
     pool = context.own.pool or POOL
@@ -79,7 +79,7 @@ def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Varian
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """A panel a model: variance against n_yt, a line for each n and coupling."""
+    """One panel per model: variance against n_yt, a line for each n and coupling."""
     part = [c for c in cells if c["row"] == "var_score"]
     figure, axes = plotting.panels(len(models(part)))
     for ax, model in zip(axes, models(part), strict=True):

@@ -24,7 +24,7 @@ SHARE = "share of laws"
 
 
 def compute(context: Context) -> list[Cell]:
-    """A row a statement: its constant and the largest lhs/rhs found, and the same for its sharp form."""
+    """One row per statement: its constant and the largest lhs/rhs found, and the same for its sharp form."""
     best = {s.name: _best(s, context) for s in context.track(STATEMENTS.members(), "statements")}
     return [cell for s in STATEMENTS.members() for cell in _row(s, best, context.own.repeats or TRIALS)]
 

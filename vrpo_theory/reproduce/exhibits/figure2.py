@@ -86,7 +86,7 @@ def _moments(variance: float, sample: NDArray[np.float64]) -> Iterator[Cell]:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Panel (a), and panel (b) as one panel a row, bounds included."""
+    """Panel (a), and panel (b) as one panel per row, bounds included."""
     figure, (shapes, *moments) = plotting.panels(3)
     (middle, heights), *_ = _lines(cells, "histogram", "x").values() or [([], [])]
     plotting.histogram(shapes, middle, heights, label="draws")

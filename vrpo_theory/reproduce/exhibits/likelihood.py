@@ -127,7 +127,7 @@ def _pair(model: str, found: Comparison) -> Iterator[Cell]:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """A panel a model, a point a pair: the bias of the ELBO gap, then that of every configuration."""
+    """One panel per model, one point per pair: the bias of the ELBO gap, then that of every configuration."""
     part = [c for c in cells if c["row"] in ("elbo_gap_bias", "monte_carlo_bias") and c["n_pairs"] == 1]
     part = [c for c in part if c["column"].get("pair", "mean") != "mean"]
     figure, axes = plotting.panels(len(models(part)))

@@ -144,7 +144,7 @@ def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Per model: ratios to base; proxy against the whole, a line a pair; bias of plug-in and leave-one-out."""
+    """Per model: ratios to base; proxy against the whole, one line per pair; bias of plug-in and leave-one-out."""
     figure, axes = plotting.panels(3 * len(models(cells)))
     for k, model in enumerate(models(cells)):
         part = [c for c in cells if c["column"]["model"] == model]

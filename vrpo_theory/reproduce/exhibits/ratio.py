@@ -75,7 +75,7 @@ def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """A panel a model: size of bias and deviation of the ratio against the budget, medians over pairs."""
+    """One panel per model: size of bias and deviation of the ratio against the budget, medians over pairs."""
     part = [c for c in cells if c["row"] in ("ratio_bias", "ratio_deviation")]
     part = [c for c in part if (c["row"], c["column"]["estimator"]) != ("ratio_bias", "poisson")]
     figure, axes = plotting.panels(len(models(part)))

@@ -20,7 +20,7 @@ SCHEMES = {"(8,1) shared": Scheme(), "(4,1) not shared": Scheme(budget=Budget(4)
 
 
 def accuracies(model: LLaDA, seed: int, split: str, number: int) -> Document:
-    """Share of right responses by sampler and task, ``number`` prompts a task, with binomial standard errors."""
+    """Share of right responses by sampler and task, ``number`` prompts per task, with binomial standard errors."""
     questions = [toy.question(seed, split, i, task=task) for task in toy.TASKS for i in range(number)]
     return {sampler: _by_task(model, questions, sampler, seed) for sampler in SAMPLERS}
 

@@ -30,7 +30,7 @@ from vrpo_theory.types import ROLES, Case, PreferencePair
 PACKAGED = Path(vrpo_theory.__file__).parent / "models" / "toy_llada"
 WEIGHTS = "model.safetensors"
 PAIRS, PROMPTS, FIRST, SHORTEST = 32, 400, 3, toy.LENGTHS[0]
-"""Packaged pairs a length; test prompts a task; steps whose losses the card keeps; length of the exact measurements."""
+"""Packaged pairs per length; test prompts per task; losses that the card keeps; length of the exact measurements."""
 VERSIONS = ("numpy", "safetensors", "torch", "transformers")
 SOURCES = (
     "batching.py", "checkpoints/wrapped.py", "couplings.py", "data/toy/*.py", "designs/base.py", "designs/iid.py",

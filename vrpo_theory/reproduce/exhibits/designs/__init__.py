@@ -102,7 +102,7 @@ def _about(values: Sequence[Estimate], repeats: int) -> dict[str, Any]:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Gains, a colour a model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
+    """Gains, one colour per model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
     drawn = [[_points(cells, model) for model in group] for group in (SHORT, LONG)]
     rows = {name for group in drawn for points in group for name in points}
     figure, axes = plotting.panels(2, width=7.0, height=plotting.row_height(len(rows)))

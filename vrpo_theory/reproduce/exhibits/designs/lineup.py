@@ -1,4 +1,4 @@
-"""Who runs in the comparison of designs: whoever says so in the registries, at n forward passes."""
+"""Entrants of the comparison: the designs and weightings that declare an entry, at n forward passes."""
 
 from __future__ import annotations
 

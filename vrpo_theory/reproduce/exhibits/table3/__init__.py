@@ -114,7 +114,7 @@ def _beyond_records(context: Context) -> list[str]:
 
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
-    """Ratios to base, a panel a row: the paper's beside each model's."""
+    """Ratios to base, one panel per row: the paper's beside each model's."""
     figure, axes = plotting.panels(len(MEASURED))
     for ax, row in zip(axes, MEASURED, strict=True):
         part = [c for c in cells if c["row"] == f"{row}_ratio"]

@@ -10,7 +10,7 @@ from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, Case, Estimate
 
 GRADIENT_MASKS = 2**8
-"""Most masks of a response that are all differentiated: 510 backward passes a pair."""
+"""Most masks of a response that are all differentiated: 510 backward passes per pair."""
 
 
 def exact_rows(study: Study) -> Iterator[Measured]:

@@ -1,4 +1,4 @@
-"""The words of the ablation: a configuration, a study of some pairs, a measured row."""
+"""Types of the ablation: a configuration, a study of some pairs, a measured row."""
 
 from __future__ import annotations
 
