@@ -108,8 +108,10 @@ class GradientPool:
 
     @cached_property
     def _factor(self) -> Array:
-        """One row per mask, chosen then rejected, by timesteps: the inner products of the rows are those of the sketches,
-        and there are no more columns than their rank."""
+        """One row per mask, chosen then rejected, by timesteps, with the inner products of the sketches.
+
+        It has no more columns than their rank.
+        """
         rows = np.concatenate([self.sketches[side].reshape(-1, self.sketches[side].shape[-1]) for side in SIDES])
         square, basis = np.linalg.eigh(rows @ rows.T)
         kept = square > RANK * square[-1]
