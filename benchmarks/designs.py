@@ -48,7 +48,7 @@ SAMPLED_TOKENS = 2**15
 
 @dataclass(frozen=True)
 class Curve:
-    """Variance of the score of every pair at growing n: (points,), (points, pairs) and relative errors alike."""
+    """Variance of the score of every pair at growing n: (points,), (points, pairs) and their relative errors."""
 
     n: Array
     variance: Array

@@ -52,7 +52,7 @@ def machine() -> dict[str, Any]:
 
 def seconds(function: Callable[[], object]) -> float:
     """Wall time of one call, the GPU's work included."""
-    gc.collect()  # so that nobody pays for another's garbage
+    gc.collect()  # so that no function pays for another's garbage
     start = time.perf_counter()
     function()
     if torch.cuda.is_available():
@@ -61,9 +61,9 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def interleaved(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every function, round after round, so that the machine's drifts hit all alike.
+    """Seconds of every function, round after round, so that the machine's drifts affect all functions equally.
 
-    One warm-up each comes first. Every other round runs backwards, so that nobody always follows the same neighbour.
+    One warm-up each comes first. Every other round runs backwards, so that no function always follows the same one.
     """
     for function in functions.values():
         function()

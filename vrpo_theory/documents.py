@@ -10,7 +10,7 @@ import numpy as np
 
 
 def finite(document: Any) -> tuple[Any, list[str]]:
-    """A document as JSON takes it, and what was lost, such as ``"interval[1] is inf"``.
+    """A document that JSON can hold, and the values that were lost, such as ``"interval[1] is inf"``.
 
     Parameters
     ----------

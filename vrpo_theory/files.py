@@ -1,4 +1,4 @@
-"""Files that are either whole or as they were."""
+"""Files that are written whole or left unchanged."""
 
 from __future__ import annotations
 

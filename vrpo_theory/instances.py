@@ -1,4 +1,4 @@
-"""Instances of the statements' domains: finite laws with the moments that they are said to have.
+"""Instances of the statements' domains: finite laws with stated moments.
 
 Left sides read the atoms; right sides read the stated moments. An instance that breaks an assumption states a moment
 that its atoms do not have.

@@ -32,7 +32,7 @@ def sigmoid(x: ArrayLike) -> NDArray[np.float64]:
 
 
 def total(values: ArrayLike) -> float:
-    """Correctly rounded sum: independent of order, hence of batch size.
+    """Correctly rounded sum: independent of order, and so of batch size.
 
     >>> total([1e16, 1.0, -1e16])
     1.0

@@ -1,4 +1,4 @@
-"""How a score is sampled, in one word: design, weights, budget, sharing and independent groups."""
+"""How a score is sampled, in one object: design, weights, budget, sharing and independent groups."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def score_pairs(
     Parameters
     ----------
     scheme : Scheme, optional
-        How scores are sampled; None: nobody asked, and what is sampled is sampled as VRPO does.
+        How scores are sampled; None if the user did not say, then VRPO's scheme where scores are sampled.
     method : {"auto", "exact", "mc"}
         ``auto`` samples where a scheme is given; else it enumerates the pairs that `exact.within` says are worth it,
         of up to 12 tokens per response, and samples the others.
@@ -79,7 +79,7 @@ def enumerates(case: Case, method: str, scheme: Scheme | None) -> bool:
 
 
 def choice(cases: Sequence[Case]) -> str:
-    """What ``auto`` does where nobody asked for a scheme, and what it costs, in one line."""
+    """What ``auto`` does without a scheme, and what it costs, in one line."""
     full = [case for case in cases if exact.within(case)]
     rest, n_t = len(cases) - len(full), VRPO.budget.n_t
     parts = [f"exact: {len(full)} of {len(cases)} pairs, {exact.cost(full)}"] if full else []

@@ -1,4 +1,4 @@
-"""Tables for people, as plain text: whole numbers at any width, and names that are never read as markup."""
+"""Tables as plain text: whole numbers at any width, and names that are never read as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong inside an estimator, shown as its author needs it: from the first frame of their own code."""
+"""Exceptions inside an estimator, with a traceback that begins at the first frame of the author's own code."""
 
 from __future__ import annotations
 

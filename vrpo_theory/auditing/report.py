@@ -1,4 +1,4 @@
-"""What an audit found, for people and for machines."""
+"""The result of an audit: verdict, findings, and all cells as text and as JSON."""
 
 from __future__ import annotations
 

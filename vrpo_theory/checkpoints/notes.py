@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def note(message: str) -> None:
-    """Tell the person something that does not end the run."""
+    """Warn the user of something that does not end the run."""
     print(message, file=sys.stderr)
 
 

@@ -25,7 +25,7 @@ from vrpo_theory.data.template import ChatTemplate, Turn, opened, special_tokens
 from vrpo_theory.data.tokens import TokenRow
 
 Source: TypeAlias = Tokenizer | Callable[[], Tokenizer]
-"""A tokenizer, or what loads it when the first text comes."""
+"""A tokenizer, or a function that loads it when the first text is read."""
 
 
 class Encoder:

@@ -1,4 +1,4 @@
-"""What is scored, for people to read."""
+"""What is scored, as readable text."""
 
 from __future__ import annotations
 

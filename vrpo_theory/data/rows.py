@@ -76,7 +76,7 @@ def fields(row: dict[str, Any]) -> TextRow | TokenRow:
 
 
 def unread(row: dict[str, Any]) -> list[str]:
-    """Columns that hold something and that nobody reads; ids have no use for what a chat template takes."""
+    """Columns that hold something but are not read; rows of ids do not use what a chat template takes."""
     read = {"id", *ID_KEYS} if ID_KEYS[0] in row else {"id", *TEXT_KEYS, *COLUMNS}
     return [name for name, value in row.items() if name not in read and holds(value)]
 

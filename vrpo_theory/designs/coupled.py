@@ -1,4 +1,4 @@
-"""Coupled sampling: complementary masks and the full one, every token weighed alike (DiffuCoder, arXiv 2506.20639)."""
+"""Coupled sampling: complementary masks and the full one, equal token weights (DiffuCoder, arXiv 2506.20639)."""
 
 from __future__ import annotations
 

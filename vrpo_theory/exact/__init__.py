@@ -1,4 +1,4 @@
-"""Exact engines: every mask enumerated, so that nothing is estimated."""
+"""Exact engines: every mask is enumerated, so nothing is estimated."""
 
 from vrpo_theory.exact.cases import cost, mask_count, profiles, tabulate, true_margin, within
 from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks, table_of

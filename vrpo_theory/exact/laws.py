@@ -1,4 +1,4 @@
-"""Exact law of the score estimate, hence the exact bias and variance of the loss.
+"""Exact law of the score estimate, and from it the exact bias and variance of the loss.
 
 The score is a sum of independent contrasts, each a sum over independent blocks of timesteps, each a mixture over
 outcomes of sums of independent masks.

@@ -1,4 +1,4 @@
-"""What an exhibit is: cells first, picture second."""
+"""What an exhibit is: cells of numbers, and a figure drawn from them."""
 
 from __future__ import annotations
 

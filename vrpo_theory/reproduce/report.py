@@ -1,4 +1,4 @@
-"""Cells for people: Markdown and tables."""
+"""Cells as Markdown pages and as tables of text."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Runs of the user: where cases come from, what is kept of them, what is said of them, who computes them."""
+"""A user's run: inputs, recorded evaluations, provenance, console output, and processes that share the work."""

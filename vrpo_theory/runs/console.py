@@ -66,12 +66,12 @@ def _warnings_as_lines() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """A line for the person, on standard error; control characters in names are shown, not obeyed."""
+    """A line for the user, on standard error; control characters in names are shown, not obeyed."""
     _write("\n".join(map(tables.visible, message.split("\n"))), sys.stderr)
 
 
 def show(text: str) -> None:
-    """A result on standard output; a reader that has seen enough (``| head``) ends nothing."""
+    """A result on standard output; a reader that closes the pipe early (``| head``) is no error."""
     _write(text, sys.stdout)
 
 

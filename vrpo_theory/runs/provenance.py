@@ -110,7 +110,7 @@ def evaluating_code(models: Sequence[Any]) -> str:
 
 
 def _shape(node: Any) -> Any:
-    """A syntax tree as lists, alike under every Python: strings that stand as statements and empty fields left out."""
+    """A syntax tree as lists, the same in every Python version, without docstrings and empty fields."""
     if isinstance(node, list):
         return [_shape(part) for part in node if not _is_docstring(part)]
     if not isinstance(node, ast.AST):

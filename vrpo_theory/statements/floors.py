@@ -15,13 +15,13 @@ def _at(x: StatedTable, t: np.ndarray) -> np.ndarray:
 
 
 def floored_mean(x: StatedTable, floor: float) -> float:
-    """E ell with t ~ U[floor, 1], in mask and weight alike."""
+    """E ell with t ~ U[floor, 1], in both mask and weight."""
     t, weight = nodes(x.length + 1, floor)
     return total(weight * _at(x, t) / t) / (1 - floor)
 
 
 def clamped_mean(x: StatedTable, floor: float) -> float:
-    """E ell with max(t, floor) in mask and weight alike, t ~ U[0, 1]."""
+    """E ell with max(t, floor) in both mask and weight, t ~ U[0, 1]."""
     atom = float(_at(x, np.array([floor]))[0]) / floor
     return (1 - floor) * floored_mean(x, floor) + floor * atom
 

@@ -79,7 +79,7 @@ def _connected(path: Path, access: Access, *, write: bool) -> Iterator[sqlite3.C
     if not write and access.memory and _unsettled(path):
         with hold(path), closing(_writer(path, access)):
             pass
-    # Without SQLite's own locks, nobody may write as long as this reads.
+    # Without SQLite's own locks, no process may write while this one reads.
     alone = hold(path, shared=True) if access.locks and not write else nullcontext()
     with alone, closing(_writer(path, access) if write else _reader(path, access)) as db:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # here locks are first needed
@@ -92,7 +92,7 @@ def _writer(path: Path, access: Access) -> sqlite3.Connection:
     db = _connect(path, "mode=rw&vfs=unix-none" if access.locks else "mode=rw")
     try:
         if access.memory:
-            # A log that an earlier run left is played in without shared memory as long as nobody else may look.
+            # The log of an earlier run is played in without shared memory, while no other process may look.
             db.execute("PRAGMA locking_mode=EXCLUSIVE")
             db.execute("PRAGMA journal_mode=DELETE")
             db.execute("PRAGMA locking_mode=NORMAL")
@@ -109,7 +109,7 @@ def _writer(path: Path, access: Access) -> sqlite3.Connection:
 
 
 def _reader(path: Path, access: Access) -> sqlite3.Connection:
-    # Beside a file in WAL mode SQLite keeps shared memory; where it cannot, nobody can be writing either.
+    # Beside a file in WAL mode SQLite keeps shared memory; where it cannot, no process can be writing either.
     alone = access.locks or not os.access(path.parent, os.W_OK)
     if alone and not logged(path):
         return _connect(path, "mode=ro&immutable=1")

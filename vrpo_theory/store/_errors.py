@@ -36,7 +36,7 @@ def damaged(path: Path, what: str) -> InputError:
 
 
 def unlockable(error: sqlite3.Error) -> bool:
-    """Whether it was locks or shared memory that SQLite could not have; not whether somebody else has them."""
+    """Whether it was locks or shared memory that SQLite could not have; not whether another process has them."""
     name = getattr(error, "sqlite_errorname", "")
     return _primary(error) not in _HELD and any(part in name for part in _UNLOCKABLE)
 

@@ -23,7 +23,7 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.files import write_atomically
 
 _LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
-"""What a system says that has no locks; of a lock that somebody holds it says something else."""
+"""Error codes of a system without locks; a lock held by another process gives a different code."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where training from nothing starts."""
+"""Random initial weights."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Weighting(ABC):
         if self.needs_independent_masks and not design.independent_masks:
             raise ValueError(f"{self.name} weights are biased on {design.name}'s dependent masks; use two_way or plain")
         if self.needs_permutation_invariance and not design.permutation_invariant:
-            raise ValueError(f"{self.name} weights need masks that treat positions alike, {design.name} does not")
+            raise ValueError(f"{self.name} weights need masks that treat all positions equally, {design.name} does not")
 
     @abstractmethod
     def weights(self, masks: Masks) -> NDArray[np.float64]:

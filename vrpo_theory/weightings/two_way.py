@@ -30,7 +30,7 @@ class TwoWay(Weighting):
     Unbiased: H_i and alpha depend on positions only through which masks hold them. If the joint law of the masks is
     unchanged by permuting positions, then given S_k and the pattern of memberships, every position of S_k is as likely
     as any other to have a given membership. So E[omega_ik | S_k] is the same for all i in S_k: the row sum over l_k,
-    which is plain weighting's. The log-probabilities under S_k are functions of S_k alone, hence their weighted sum
+    which is plain weighting's. The log-probabilities under S_k are functions of S_k alone, so their weighted sum
     has plain weighting's mean. rho must be fixed in advance: never chosen from the terms that are averaged.
 
     Parameters

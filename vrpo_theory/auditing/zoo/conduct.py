@@ -1,4 +1,4 @@
-"""Mistakes that mostly leave the mean alone: whose randomness, whose error, whose budget."""
+"""Mistakes in randomness, standard error or budget, which mostly leave the mean right."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def fixed_draw(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, genera
 
 @specimen("accepted", "global-generator", lengths=(8,), toys=("rough",))
 def global_generator(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
-    """Draws from torch's global generator: unbiased, but it does not repeat and disturbs everybody else."""
+    """Draws from torch's global generator: unbiased, but it does not repeat and disturbs all other code."""
     return count_form(model, prompt, answer, n, torch.default_generator)
 
 

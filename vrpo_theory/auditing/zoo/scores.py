@@ -48,7 +48,7 @@ def negative_elbo(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, gen
 
 @specimen("rejected", "prompt-masked", lengths=(2, 8), toys=("rough",))
 def prompt_masked(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
-    """Masks are drawn over prompt and answer alike; the answer is scored."""
+    """Masks are drawn over both prompt and answer; the answer is scored."""
     whole = torch.cat([prompt, answer])
     counts = uniform_counts(n, len(whole), generator)
     mask = counted(counts, len(whole), generator)

@@ -11,7 +11,7 @@ PLUS, ASCENDING, DESCENDING, SUMS, BLANK, EQUALS, EOS, MASK = range(10, len(SIGN
 
 
 def text(ids: Sequence[int]) -> str:
-    """Ids as people read them, one character a token: "." ends a response, "_" is masked.
+    """Ids as readable text, one character per token: "." ends a response, "_" is masked.
 
     Raises
     ------
