@@ -86,7 +86,7 @@ def test_exact_repeated_and_pooled_agree(vrpo, folders, tmp_path):
 
 
 def test_two_processes_give_the_table_of_one(vrpo, folders, tmp_path):
-    options = ("--method", "mc", "--protocol", "both", "--repeats", 2, "--pool", "3,2", "--limit", 3)
+    options = ("--method", "mc", "--protocol", "both", "--repeats", 3, "--pool", "3,2", "--limit", 3)
     alone = here(vrpo, *command(folders, tmp_path / "one", *options))
     # accelerate's own word for several processes is --multi_gpu; ACCELERATE_USE_CPU puts them on the CPU.
     launch = ("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1",
