@@ -19,6 +19,8 @@ from vrpo_theory.models.llada import load
 TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "llada_tiny" / "elbo.json").read_text())
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def pairs(tmp_path):
@@ -325,6 +327,24 @@ def _handles(pid, number):
     """Whether a process has its own handler for a signal: the command has then begun its work."""
     caught = re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
     return bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+def test_an_interrupt_within_a_string_of_code_ends_with_its_exit_code(tmp_path):
+    """Dataclasses run such strings while modules are imported; Python then ends by the signal itself, not by 130."""
+    (tmp_path / "program.py").write_text(
+        "import typer\n"
+        "from vrpo_theory.runs.console import exit_codes\n"
+        "def main():\n"
+        "    with exit_codes():\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "typer.run(main)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    run = subprocess.run(
+        [sys.executable, "-m", "program"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 130, run.stderr
+    assert "to resume" in run.stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the signals a process handles from /proc")

@@ -44,6 +44,9 @@ def exit_codes(resume: str = "run the same command again") -> Iterator[None]:
     except UndecidedError as error:
         _leave(str(error), 4)
     except KeyboardInterrupt:
+        # One that arrives while Python runs a string, as dataclasses do at import, is remembered as unhandled, and the
+        # process would end by the signal whatever it exits with. Running another string forgets it.
+        exec("")
         _leave(f"interrupted; to resume: {resume}", 130)
     except _Terminated:
         _leave(f"terminated; to resume: {resume}", 143)
