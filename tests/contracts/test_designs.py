@@ -106,9 +106,10 @@ def test_marginal_law_of_the_counts_for_every_budget(design, length):
 
 @pytest.mark.parametrize("design", COUNT_FORM)
 @pytest.mark.parametrize("n_t", [1, 2, 3, 5, 8])
-def test_draws_follow_the_law(design, n_t):
+@pytest.mark.parametrize("points", [800, pytest.param(3000, marks=pytest.mark.soak)])
+def test_draws_follow_the_law(design, n_t, points):
     """Levels are functions of uniforms: put a fine grid in the place of each one, the others at random."""
-    budget, length, points = design.split(n_t), 7, 800
+    budget, length = design.split(n_t), 7
     rng, grid = np.random.default_rng(0), (np.arange(points) + 0.5) / points
 
     class One:

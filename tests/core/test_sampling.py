@@ -44,29 +44,23 @@ def test_mean_is_the_exact_margin(shared):
 def test_standard_error_is_the_deviation_of_replications(shared):
     """10% is over six of the fourth-moment standard errors of a deviation from 2,000 replications."""
     repeats, budget = 2000, Budget(8, 2)
-    cases = [ANSWERS] * repeats
-    stderr = np.array(
-        [
-            estimate_scores(cases[:1], Scheme(budget=budget, coupling=Coupling(shared)), seed=s, beta=1.0)[
-                0
-            ].margin.stderr
-            for s in range(repeats)
-        ]
-    )
+    scheme = Scheme(budget=budget, coupling=Coupling(shared))
+    stderr = np.array([estimate_scores([ANSWERS], scheme, seed=s, beta=1.0)[0].margin.stderr for s in range(repeats)])
     spread = margins(budget, shared, repeats, seed=12345).std(ddof=1)
-    exact = math.sqrt(margin_variance(profiles(ANSWERS), Scheme(budget=budget, coupling=Coupling(shared))))
+    exact = math.sqrt(margin_variance(profiles(ANSWERS), scheme))
     assert abs(math.sqrt((stderr**2).mean()) / spread - 1) < 0.1
     assert abs(spread / exact - 1) < 0.1
 
 
-@pytest.mark.statistical(rate=2e-9, detects="coverage off by 2.2 points")
-def test_intervals_cover():
-    """5,000 nominal 95% intervals at n = 128; 2.2 points are 7 binomial standard deviations."""
+@pytest.mark.statistical(rate=2e-9, detects="coverage off by 2.2 points, and by 1.5 in the longer run")
+@pytest.mark.parametrize(("count", "off"), [(5_000, 0.022), pytest.param(10_000, 0.015, marks=pytest.mark.soak)])
+def test_intervals_cover(count, off):
+    """Nominal 95% intervals at n = 128; what is allowed is 7 binomial standard deviations."""
     truth, hits = true_margin(ANSWERS), 0
-    for seed in range(5_000):
+    for seed in range(count):
         margin = estimate_scores([ANSWERS], Scheme(budget=Budget(128, 1)), seed=seed)[0].margin
         hits += abs(margin.value - truth) <= 1.959964 * margin.stderr
-    assert 0.928 <= hits / 5_000 <= 0.972
+    assert abs(hits / count - 0.95) <= off
 
 
 def test_nested_components_are_unbiased_over_all_joint_draws():

@@ -47,16 +47,17 @@ def excess(cases, known, limit, seed, cost):
     return true[planner.recommend(limit)] / min(true.values())
 
 
+@pytest.mark.parametrize(("pilots", "near"), [(20, 19), pytest.param(100, 95, marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
     ("name", "options", "limit", "cost"),
     [("markov", {}, 16, Cost()), ("tabular", {}, 16, Cost(3, 1)), ("shock", {}, 4, Cost())],
     ids=["markov", "rough table", "shock"],
 )
-def test_recommendations_are_near_the_optimum(name, options, limit, cost):
-    """In at least 19 of 20 pilots the recommendation is within 5% of the best candidate, by exact variances."""
+def test_recommendations_are_near_the_optimum(name, options, limit, cost, pilots, near):
+    """In at least 95% of the pilots the recommendation is within 5% of the best candidate, by exact variances."""
     cases, known = toy(name, 4, **options)
-    found = [excess(cases, known, limit, seed, cost) for seed in range(20)]
-    assert sum(x <= 1.05 for x in found) >= 19
+    found = [excess(cases, known, limit, seed, cost) for seed in range(pilots)]
+    assert sum(x <= 1.05 for x in found) >= near
 
 
 def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
@@ -67,10 +68,11 @@ def test_power_strata_are_not_recommended_on_the_toy_that_defeats_them():
         assert best.weighting == PLAIN
 
 
+@pytest.mark.parametrize("seeds", [range(2), pytest.param(range(2, 4), marks=pytest.mark.soak)])
 @pytest.mark.parametrize("budget", [4, 8, 16])
-def test_two_way_weights_are_not_recommended_on_the_toy_where_they_lose(budget):
+def test_two_way_weights_are_not_recommended_on_the_toy_where_they_lose(budget, seeds):
     cases, _ = toy("tabular", 8)
-    for seed in range(2):
+    for seed in seeds:
         assert plan(cases, pilot=64, budget=budget, seed=seed).recommended.scheme.weighting == PLAIN
 
 

@@ -77,13 +77,14 @@ def test_every_column_from_one_pool():
 
 
 @pytest.mark.statistical(rate=1e-9, detects="a pool that needs more than a quarter of the paper's forward passes")
-def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price():
+@pytest.mark.parametrize("columns", [COLUMNS[::2], pytest.param(COLUMNS[1::2], marks=pytest.mark.soak)])
+def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price(columns):
     """Root mean square errors of the mean over pairs, 40 pools of 192 evaluations against 40 times 8 repeats of 800."""
     budget = Budget(12, 4)
     passes = 8 * sum(2 * 2 * n_t * n_yt for n_t, n_yt, _ in COLUMNS)
     assert passes / (2 * 2 * budget.n) > 4
     pools = [draw_pools(ANSWERS, budget, seed=seed) for seed in range(40)]
-    for column in COLUMNS[::2]:
+    for column in columns:
         n_t, n_yt, shared = column
         truth = np.mean(exact(column))
         pooled = [np.mean([p.score_variance(scheme(n_t, n_yt, shared), 1.0).value for p in ps]) for ps in pools]
@@ -100,9 +101,10 @@ def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price():
         assert rms[0] < rms[1]
 
 
-def test_losses_come_near_the_exact_law():
+@pytest.mark.parametrize("columns", [COLUMNS[::5], pytest.param(COLUMNS[1:5], marks=pytest.mark.soak)])
+def test_losses_come_near_the_exact_law(columns):
     pools = draw_pools(ANSWERS, Budget(150, 4), seed=2)
-    for n_t, n_yt, shared in COLUMNS[::5]:
+    for n_t, n_yt, shared in columns:
         budget, coupling = Budget(n_t, n_yt), Coupling(shared)
         found = [
             sum(e.value for e in part)

@@ -1,4 +1,4 @@
-"""The tables of ``paper_repro.md`` that list members of a family, written from the registries between markers.
+"""The generated tables of ``paper_repro.md``: members, from the registries, and results of the planner's benchmark.
 
 ``python -m vrpo_theory.reproduce.record`` rewrites them in the working folder; nothing else in the file is touched.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from vrpo_theory.designs import DESIGNS
 from vrpo_theory.models import MODELS
 from vrpo_theory.reproduce.base import EXHIBITS
 from vrpo_theory.statements import STATEMENTS
+from vrpo_theory.types import Estimate
+from vrpo_theory.uncertainty import plus_minus
 from vrpo_theory.weightings import WEIGHTINGS
 
 RECORD = "paper_repro.md"
@@ -61,8 +64,21 @@ def models(root: Path) -> list[Sequence[str]]:
     return [("model", "what it is"), *((f"`{name}`", MODELS.summary(name)) for name in MODELS.names())]
 
 
+def coverage(root: Path) -> list[Sequence[str]]:
+    """How often the planner's intervals held the truth, and how far its predictions were off."""
+    sections = json.loads((root / "benchmarks" / "results" / "planner.json").read_text())["sections"]
+    return [
+        ("predicted", "pilot", "pilots", "intervals that held", "prediction over truth"),
+        *((f"`{row['of']}`", str(row["pilot"]), str(row["pilots"]),
+           plus_minus(Estimate(row["measured"], row["its stderr"])),
+           plus_minus(Estimate(row["prediction over truth"], row["stderr"])))
+          for row in sections["coverage"]),
+    ]  # fmt: skip
+
+
 TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
-    "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "models": models
+    "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "models": models,
+    "coverage": coverage,
 }  # fmt: skip
 
 
@@ -85,7 +101,8 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
 
 def _home(member: Callable[..., object]) -> str:
     """The member's file, below the package."""
-    return f"`{member.__module__.removeprefix('vrpo_theory.').replace('.', '/')}`"
+    path = member.__module__.removeprefix("vrpo_theory.").replace(".", "/")
+    return f"`{path}/__init__.py`" if hasattr(sys.modules[member.__module__], "__path__") else f"`{path}.py`"
 
 
 def _summary(member: object) -> str:

@@ -27,7 +27,7 @@ def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]
         )
     columns = study.configurations
     score = {c: [p.score_variance(c, context.beta) for p in pools] for c in columns}
-    note = f"one pool of {budget.n_t} timesteps of {budget.n_yt} masks a response"
+    note = f"one pool of {budget.n_t} timesteps of {budget.n_yt} masks per response"
     yield Measured("var_score", "pooled", score, budget.n, predictions(known, "var_score"), note)
     found = {c: [p.losses(c, context.beta) for p in pools] for c in columns}
     for k, row in enumerate(("bias_loss", "var_loss")):
