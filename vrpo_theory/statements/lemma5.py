@@ -56,11 +56,6 @@ def fit(budgets: Sequence[Budget], variances: Sequence[float]) -> Moments:
     return Moments(math.nan, float(v_time), float(v_mask))
 
 
-def relative_residuals(moments: Moments, budgets: Sequence[Budget], variances: Sequence[float]) -> np.ndarray:
-    """Fitted over measured, minus 1; (len(budgets),)."""
-    return np.array([variance(moments, b) / v - 1 for b, v in zip(budgets, variances, strict=True)])
-
-
 def repeats_needed(error: float, pairs: int, variation: float, kurtosis: float) -> float:
     """Repeats per pair for a relative standard error of the variance averaged over pairs (ours).
 

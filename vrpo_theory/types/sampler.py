@@ -1,11 +1,8 @@
-"""What draws masks, as couplings and weights see it."""
+"""What weights must know of the design that draws their masks."""
 
 from __future__ import annotations
 
 from typing import ClassVar, Protocol
-
-from vrpo_theory.randomness import Uniforms
-from vrpo_theory.types.masks import Budget, Masks
 
 
 class MaskSampler(Protocol):
@@ -16,12 +13,3 @@ class MaskSampler(Protocol):
     """Whether masks are independent given the levels."""
     permutation_invariant: ClassVar[bool]
     """Whether the joint law of the masks is unchanged by permuting positions."""
-
-    @property
-    def address(self) -> str:
-        """Name and parameters: part of where the randomness lives."""
-        ...
-
-    def draw(self, uniforms: Uniforms, length: int, budget: Budget) -> Masks:
-        """Masks of one estimate for a response of ``length`` tokens."""
-        ...
