@@ -1,5 +1,7 @@
 """Errors that a user can correct; the command line maps them to its exit codes."""
 
+from collections.abc import Iterable
+
 
 def one_line(error: BaseException) -> str:
     """An error's own words on one line; of the system's errors the reason alone."""
@@ -17,3 +19,19 @@ class CheckError(RuntimeError):
 
 class UndecidedError(RuntimeError):
     """The budget ended before the evidence sufficed for either verdict (exit code 4)."""
+
+
+def require_known(what: str, given: Iterable[str], kind: type) -> None:
+    """InputError for a name that is no option.
+
+    Parameters
+    ----------
+    what : str
+        Whose options they are, for the message.
+    given : iterable of str
+    kind : TypedDict
+        Its keys are the options.
+    """
+    known = kind.__annotations__
+    if unknown := [repr(name) for name in given if name not in known]:
+        raise InputError(f"{what} has no option {', '.join(unknown)}: choose from {', '.join(known)}")

@@ -166,6 +166,7 @@ def test_batch_sizes_are_audited_apart():
         ({"calls": 0}, "calls"),
         ({"toys": ["zebra"]}, "unknown toys"),
         ({"toys": []}, "unknown toys"),
+        ({"lenghts": [1]}, "audit has no option 'lenghts': choose from lengths, n, "),
     ],
 )
 def test_bad_options_are_refused(options, says):

@@ -87,6 +87,11 @@ def test_bounds_are_positive_integers(write, name, value):
         read_pairs(write(ids_row()), **{name: value})
 
 
+def test_an_unknown_bound_is_refused(write):
+    with pytest.raises(InputError, match="read_pairs has no option 'max_lenght': choose from vocabulary, "):
+        read_pairs(write(ids_row()), max_lenght=9)
+
+
 def test_rows_of_ids_call_no_tokenizer(write):
     def tokenizer():
         raise AssertionError("called")

@@ -59,6 +59,7 @@ def test_a_device_map_changes_nothing(folder, batch, device_map):
         ({"device_map": "auto", "device": "meta"}, "device='meta' and a device_map were both given"),
         ({"attn_implementation": "nonsense"}, "cannot be loaded so: .*nonsense"),
         ({"attn_implementation": "flash_attention_2"}, "cannot be loaded so: .*Flash"),
+        ({"devcie": "cpu"}, "loading has no option 'devcie': choose from device, dtype, "),
     ],
 )
 def test_what_cannot_be_placed_is_refused(folder, options, match):

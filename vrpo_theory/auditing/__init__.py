@@ -10,12 +10,13 @@ from vrpo_theory.auditing.faults import EstimatorError
 from vrpo_theory.auditing.loading import load, source_digest
 from vrpo_theory.auditing.process_settings import changes, settings
 from vrpo_theory.auditing.report import Audit
-from vrpo_theory.auditing.rules import check_options
+from vrpo_theory.auditing.rules import AuditOptions, check_options
 from vrpo_theory.auditing.runner import audit
 
 __all__ = [
     "Audit",
     "AuditCell",
+    "AuditOptions",
     "EstimatorError",
     "Finding",
     "audit",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 from vrpo_theory.auditing.toys import TOYS
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, require_known
 
-LENGTHS, MASKS, BATCH, CALLS = (1, 2, 5, 8), (1, 2, 4, 8, 16), 16, 100_000
-LONGEST, WIDEST = 10, 0.1
+BATCH, LONGEST, WIDEST = 16, 10, 0.1
 
 Place = tuple[str, int, int, int | None]
 """Toy, answer length, n, batch size."""
@@ -35,18 +35,54 @@ class Rules:
     span: tuple[float, float]
 
 
-def check_options(
-    *,
-    lengths: Sequence[int],
-    n: Sequence[int],
-    alpha: float,
-    margin: float,
-    toys: Sequence[str],
-    span: Sequence[float],
-    seconds: float,
-    calls: int = CALLS,
-) -> None:
-    """InputError, in one line, for an option of `vrpo_theory.audit` that is out of range."""
+class AuditOptions(TypedDict, total=False):
+    """What an audit tries, demands and spends.
+
+    Parameters
+    ----------
+    lengths, n : sequence of int
+        Answer lengths, 1 to 10, and numbers of masks.
+    alpha : float
+        Probability that any cell is wrongly rejected, or wrongly accepted.
+    margin : float
+        Largest acceptable bias, in nats per token.
+    toys : sequence of str
+        Names in `vrpo_theory.auditing.toys.TOYS`.
+    span : (float, float)
+        Estimates are assumed to lie in [-span[0] R, span[1] R], where [-R, 0] holds every plain count-form estimate.
+    calls : int
+        Most calls in one cell.
+    seconds : float
+        What is not decided after that time of sampling stays undecided.
+    """
+
+    lengths: Sequence[int]
+    n: Sequence[int]
+    alpha: float
+    margin: float
+    toys: Sequence[str]
+    span: Sequence[float]
+    calls: int
+    seconds: float
+
+
+DEFAULTS: AuditOptions = {
+    "lengths": (1, 2, 5, 8),
+    "n": (1, 2, 4, 8, 16),
+    "alpha": 1e-6,
+    "margin": 0.01,
+    "toys": tuple(TOYS),
+    "span": (2.0, 0.0),
+    "calls": 100_000,
+    "seconds": 120.0,
+}
+
+
+def check_options(**options: Unpack[AuditOptions]) -> AuditOptions:
+    """The options of an audit, with defaults for those left out; InputError for one that is unknown or out of range."""
+    require_known("audit", options, AuditOptions)
+    o: AuditOptions = {**DEFAULTS, **options}
+    lengths, n, span, toys = o["lengths"], o["n"], o["span"], o["toys"]
 
     def require(ok: bool, message: str) -> None:
         if not ok:
@@ -54,14 +90,15 @@ def check_options(
 
     require(bool(lengths) and all(1 <= x <= LONGEST for x in lengths), f"lengths must be 1 to {LONGEST}, got {lengths}")
     require(bool(n) and min(n) >= 1, f"n must be numbers of masks of at least 1, got {n}")
-    require(0 < alpha < 1, f"alpha must be a probability in (0, 1), got {alpha}")
-    require(0 < margin <= WIDEST, f"margin must lie in (0, {WIDEST}] nats per token, got {margin}")
+    require(0 < o["alpha"] < 1, f"alpha must be a probability in (0, 1), got {o['alpha']}")
+    require(0 < o["margin"] <= WIDEST, f"margin must lie in (0, {WIDEST}] nats per token, got {o['margin']}")
     finite = len(span) == 2 and all(map(math.isfinite, span))
     require(finite and span[0] >= 1 and span[1] >= 0, f"span must be (at least 1, at least 0), got {span}")
-    require(seconds >= 0, f"seconds must be at least 0, got {seconds}")
-    require(calls >= 1, f"calls must be at least 1, got {calls}")
+    require(o["seconds"] >= 0, f"seconds must be at least 0, got {o['seconds']}")
+    require(o["calls"] >= 1, f"calls must be at least 1, got {o['calls']}")
     unknown = [name for name in toys if name not in TOYS]
     require(bool(toys) and not unknown, f"unknown toys {', '.join(map(repr, unknown))}: choose from {', '.join(TOYS)}")
+    return o
 
 
 def places(lengths: Sequence[int], n: Sequence[int], toys: Sequence[str], *, batches: bool) -> list[Place]:

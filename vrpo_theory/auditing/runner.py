@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from vrpo_theory.auditing.cells import OUT_OF_TIME, AuditCell
 from vrpo_theory.auditing.diagnosis import diagnose
 from vrpo_theory.auditing.estimator import Estimator
 from vrpo_theory.auditing.generators import GeneratorUse, derived, probe, seed_global, untouched
 from vrpo_theory.auditing.report import Audit
-from vrpo_theory.auditing.rules import CALLS, LENGTHS, MASKS, Rules, check_options, places
-from vrpo_theory.auditing.toys import TOYS, toy
+from vrpo_theory.auditing.rules import AuditOptions, Rules, check_options, places
+from vrpo_theory.auditing.toys import toy
 
 FIRST, LAST = 64, 1024
 """Calls a cell gets at its first turn, and at most in one turn."""
@@ -27,17 +27,10 @@ Progress = Callable[[int, int], object]
 def audit(
     estimator: Callable[..., Any],
     *,
-    lengths: Sequence[int] = LENGTHS,
-    n: Sequence[int] = MASKS,
-    alpha: float = 1e-6,
-    margin: float = 0.01,
-    toys: Sequence[str] = tuple(TOYS),
-    span: Sequence[float] = (2.0, 0.0),
     seed: int = 0,
-    calls: int = CALLS,
-    seconds: float = 120.0,
     full: bool = False,
     progress: Progress | None = None,
+    **options: Unpack[AuditOptions],
 ) -> Audit:
     """Compare an ELBO estimator with exact values on toys.
 
@@ -49,24 +42,14 @@ def audit(
         and gives (B, T, V); ``model.config.mask_token_id``; ids are int64 (P,) and (L,); n is the number of forward
         rows it may use; all randomness comes from ``generator``, a torch.Generator. ``batch_size`` is passed if its
         signature has it: 1, and min(n, 16).
-    lengths, n : sequence of int
-        Answer lengths, 1 to 10, and numbers of masks.
-    alpha : float
-        Probability that any cell is wrongly rejected, or wrongly accepted.
-    margin : float
-        Largest acceptable bias, in nats per token.
-    toys : sequence of str
-        Names in `vrpo_theory.auditing.toys.TOYS`.
-    span : (float, float)
-        Estimates are assumed to lie in [-span[0] R, span[1] R], where [-R, 0] holds every plain count-form estimate.
-    calls : int
-        Most calls in one cell.
-    seconds : float
-        What is not decided after that time of sampling stays undecided.
+    seed : int
     full : bool
         Go on after a rejection until every cell is decided.
     progress : callable
         Called with the number of decided cells and of all.
+    **options
+        ``lengths``, ``n``, ``alpha``, ``margin``, ``toys``, ``span``, ``calls`` and ``seconds``, as in
+        `vrpo_theory.auditing.rules.AuditOptions`.
 
     Returns
     -------
@@ -90,18 +73,16 @@ def audit(
     bound over cells and sides. The name of the mistake, the variance and standard-error ratios carry no such
     guarantee.
     """
-    check_options(
-        lengths=lengths, n=n, alpha=alpha, margin=margin, toys=toys, span=span, seconds=seconds, calls=calls
-    )  # fmt: skip
-    wrapped = Estimator(estimator)
-    grid = places(lengths, n, toys, batches=wrapped.takes_batch_size)
-    rules = Rules(margin, alpha / len(grid), (span[0], span[1]))
+    asked, wrapped = check_options(**options), Estimator(estimator)
+    grid = places(asked["lengths"], asked["n"], asked["toys"], batches=wrapped.takes_batch_size)
+    low, high = asked["span"]
+    rules = Rules(asked["margin"], asked["alpha"] / len(grid), (low, high))
     with untouched():
         cells = [AuditCell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
         use = _probe(wrapped, cells, seed)
         seed_global(derived(seed, "global"))
-        ends = time.monotonic() + seconds
-        _decide(wrapped, cells, calls=calls, ends=ends, full=full, progress=progress)
+        ends = time.monotonic() + asked["seconds"]
+        _decide(wrapped, cells, calls=asked["calls"], ends=ends, full=full, progress=progress)
         return Audit(tuple(cells), use, diagnose(cells, use))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -15,9 +14,10 @@ from transformers.utils import logging
 
 from vrpo_theory.checkpoints.adapter import attach
 from vrpo_theory.checkpoints.notes import some
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.checkpoints.weights import Header, opened
 from vrpo_theory.checkpoints.wrapped import Wrapped
-from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.errors import InputError, one_line, require_known
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "float64": torch.float64}
 SHORT = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "half": "float16", "fp64": "float64"}
@@ -26,34 +26,27 @@ TOO_LARGE = "would stay on the disk or the CPU beside a GPU: take a smaller type
 W = TypeVar("W", bound=Wrapped)
 
 
-@dataclass
 class Placement:
     """Where weights go, validated.
 
     Parameters
     ----------
-    device : str or torch.device
-    dtype : {"float32", "bfloat16", "float16", "float64"} or torch.dtype
-    device_map : str or dict, optional
-        As accelerate takes it ("auto", or module names to devices), in the device's place.
-    attn_implementation : str, optional
-        As transformers takes it ("eager", "sdpa", ...); None leaves the choice to transformers.
+    **options
+        As in `vrpo_theory.checkpoints.options.LoadOptions`.
 
     Raises
     ------
     InputError
-        If a type or device is unknown or not there, or both device and device_map are given.
+        If an option, type or device is unknown, a device is not there, or both device and device_map are given.
     """
 
-    device: str | torch.device
-    dtype: str | torch.dtype
-    device_map: str | dict[str, Any] | None = None
-    attn_implementation: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.device_map is not None and str(self.device) != "cpu":
-            raise InputError(f"device={str(self.device)!r} and a device_map were both given: give one of them")
-        self.device, self.dtype = _device(self.device), _dtype(self.dtype)
+    def __init__(self, **options: Unpack[LoadOptions]) -> None:
+        require_known("loading", options, LoadOptions)
+        device, self._device_map = options.get("device", "cpu"), options.get("device_map")
+        if self._device_map is not None and str(device) != "cpu":
+            raise InputError(f"device={str(device)!r} and a device_map were both given: give one of them")
+        self._device, self._dtype = _device(device), _dtype(options.get("dtype", "float32"))
+        self._options = options
 
     def read(
         self, kind: Any, folder: Path, config: PreTrainedConfig, weights: Mapping[str, Header]
@@ -73,7 +66,8 @@ class Placement:
         InputError
             If the device map or the attention is refused, weights would stay on disk, or are not finite.
         """
-        options = {"dtype": self.dtype, "device_map": self.device_map, "attn_implementation": self.attn_implementation}
+        attention = self._options.get("attn_implementation")
+        options = {"dtype": self._dtype, "device_map": self._device_map, "attn_implementation": attention}
         # Tensors that are missing are drawn at random before they can be refused.
         with quiet(), torch.random.fork_rng(devices=[]), opened(weights) as tensors:
             try:
@@ -88,15 +82,16 @@ class Placement:
         _check(folder, module)
         return module, report
 
-    def finish(self, predictor: W, adapter: str | Path | None, gradient_checkpointing: bool) -> W:
+    def finish(self, predictor: W) -> W:
         """The predictor in eval mode on its device, with its adapter."""
+        adapter = self._options.get("adapter")
         if adapter is not None:
             with quiet():
                 attach(predictor.module, Path(adapter))
-        if gradient_checkpointing:
+        if self._options.get("gradient_checkpointing"):
             predictor.checkpoint_gradients()
         predictor.eval()
-        return predictor.to(self.device) if self.device_map is None else predictor
+        return predictor.to(self._device) if self._device_map is None else predictor
 
 
 def require_whole(folder: Path, report: Mapping[str, Any]) -> None:

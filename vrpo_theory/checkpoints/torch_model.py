@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class TorchModel(nn.Module):
@@ -32,6 +32,17 @@ class TorchModel(nn.Module):
     >>> elbo.terms([(Response((), (0, 1)), np.array([[True, False]]))], model)[0].round(4)
     array([[-0.6931,  0.    ]])
     """
+
+    vocabulary: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that fixes the numbers."""
+        raise NotImplementedError
+
+    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.models.base.Model.log_prob`."""
+        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:

@@ -12,7 +12,7 @@ from vrpo_theory.runs.console import exit_codes, print_json, say, show
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:
-    from vrpo_theory.auditing import Audit
+    from vrpo_theory.auditing import Audit, AuditOptions
 
 EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
 
@@ -79,7 +79,7 @@ def audit(
     Exit codes: 0 accepted, 3 rejected, 4 undecided; 2 if the estimator raises an exception, which is shown.
     """
     with exit_codes():
-        options: dict[str, Any] = {
+        options: AuditOptions = {
             "lengths": numbers(lengths, int, "--lengths", least=1),
             "n": numbers(n, int, "--n", least=1),
             "alpha": alpha,
@@ -91,20 +91,20 @@ def audit(
         from vrpo_theory import auditing
 
         auditing.check_options(**options)
-        options |= {"seed": seed, "full": full}
         try:
-            found, source = _audited(estimator, options)
+            found, source = _audited(estimator, options, seed=seed, full=full)
         except auditing.EstimatorError as error:
             say(error.trace)
             raise
         if json:
-            print_json(found.document() | {"provenance": _origin(audit=options, estimator=estimator, source=source)})
+            asked = {**options, "seed": seed, "full": full}
+            print_json(found.document() | {"provenance": _origin(audit=asked, estimator=estimator, source=source)})
         else:
             _show(found, undecided=undecided)
         found.raise_for_verdict()
 
 
-def _audited(name: str, options: dict[str, Any]) -> tuple[Audit, str | None]:
+def _audited(name: str, options: AuditOptions, *, seed: int, full: bool) -> tuple[Audit, str | None]:
     """The audit, and the digest of the estimator's source; what the estimator prints goes to standard error."""
     from tqdm import tqdm
 
@@ -120,7 +120,8 @@ def _audited(name: str, options: dict[str, Any]) -> tuple[Audit, str | None]:
         function = auditing.load(name)
         for change in auditing.changes(before):
             say(f"importing {name.partition(':')[0]} changed {change}, for all code")
-        return auditing.audit(function, **options, progress=progress), auditing.source_digest(function)
+        found = auditing.audit(function, seed=seed, full=full, progress=progress, **options)
+        return found, auditing.source_digest(function)
 
 
 def _origin(**asked: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.cli.bundles import bundled
 from vrpo_theory.cli.options import HELP, BatchTokens, Beta, Command, Json, Seed, Store
 from vrpo_theory.cli.sources import reads_cases
@@ -67,12 +68,14 @@ def reproduce(
                 return
             raise InputError("name one or more exhibits of this list")
         asked = sources.options
+        device = str(asked["device"])
         context = Context(
             seed=seed, beta=beta, method=method, limit=sources.limit, batch_tokens=batch_tokens,
-            device=asked["device"], dtype=asked["dtype"], progress=ranks.rank() == 0,
+            device=device, dtype=str(asked["dtype"]), progress=ranks.rank() == 0,
         )  # fmt: skip
-        loaded = {**asked, "device": ranks.own_device(asked["device"])}
-        loaded |= {"gradient_checkpointing": True} if checkpointing else {}
+        loaded: LoadOptions = {**asked, "device": ranks.own_device(device)}
+        if checkpointing:
+            loaded["gradient_checkpointing"] = True
         runner.main(
             runner.Order(
                 runner.find(exhibits), context, own, replace(sources, options=loaded), out, store, from_store,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.cli.bundles import EMPTY, Command, bundled
 from vrpo_theory.runs.inputs import Sources
 
@@ -69,5 +70,5 @@ def reads_cases(*, required: bool = True) -> Callable[[Command], Command]:
 
 
 def _sources(taken: dict[str, Any]) -> Sources:
-    loaded = {name: taken.pop(name) for name in LOADED}
+    loaded = cast(LoadOptions, {name: taken.pop(name) for name in LOADED})
     return Sources(append_eot=taken.pop("end_of_turn"), options=loaded, **taken)

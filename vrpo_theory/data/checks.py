@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self, TypedDict
 
 from vrpo_theory.data.errors import RowError
 from vrpo_theory.data.tokens import TokenRow
+from vrpo_theory.errors import InputError, require_known
 
 
-@dataclass(frozen=True)
-class Checks:
-    """Raise RowError unless a row's ids suit the model; None leaves a check out.
+class Bounds(TypedDict, total=False):
+    """What a model can take; what is None or left out is not checked.
 
     Parameters
     ----------
-    vocabulary : int or None
+    vocabulary : int, optional
         Ids must be below it.
-    mask_token_id : int or None
-        Must not occur: it would look like a masked position.
-    max_length : int or None
+    mask_token_id : int, optional
+        Refused in prompts and responses: the model would take it for a masked token.
+    max_length : int, optional
         Longest prompt and response together, in tokens.
     """
 
     vocabulary: int | None
     mask_token_id: int | None
     max_length: int | None
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Raise RowError unless a row's ids are within `Bounds`."""
+
+    vocabulary: int | None = None
+    mask_token_id: int | None = None
+    max_length: int | None = None
+
+    @classmethod
+    def within(cls, bounds: Bounds) -> Self:
+        """InputError for a bound that is unknown, or no positive integer."""
+        require_known("read_pairs", bounds, Bounds)
+        for name in ("vocabulary", "max_length"):
+            require_positive(name, bounds.get(name))
+        return cls(**bounds)
 
     def __call__(self, row: TokenRow) -> None:
         """Check prompt and responses one by one, then the pair."""
@@ -52,3 +70,9 @@ class Checks:
         if self.max_length is not None and prompt + response > self.max_length:
             lengths = f"prompt of {prompt} and {name} of {response} tokens exceed max_length {self.max_length}"
             raise RowError(f"{lengths}: shorten the row, or allow truncation (--truncate)")
+
+
+def require_positive(name: str, value: object) -> None:
+    """InputError unless a value is a positive integer or None."""
+    if value is not None and (type(value) is not int or value < 1):
+        raise InputError(f"{name} must be a positive integer or None, got {value!r}")

@@ -6,9 +6,10 @@ import warnings
 from itertools import islice
 from pathlib import Path
 from reprlib import repr as brief
+from typing import Unpack
 
 from vrpo_theory.data.chat import Encoder, Source
-from vrpo_theory.data.checks import Checks
+from vrpo_theory.data.checks import Bounds, Checks, require_positive
 from vrpo_theory.data.conversations import TextRow
 from vrpo_theory.data.errors import BadRows, RowError
 from vrpo_theory.data.records import Record, Records, as_row
@@ -23,13 +24,11 @@ def read_pairs(
     path: str | Path,
     *,
     tokenizer: Source | None = None,
-    vocabulary: int | None = None,
-    mask_token_id: int | None = None,
-    max_length: int | None = None,
     limit: int | None = None,
     append_eot: bool = True,
     truncate: bool = False,
     rendered: bool = False,
+    **bounds: Unpack[Bounds],
 ) -> list[PreferencePair]:
     """Read preference pairs; nothing is skipped, and nothing truncated unless asked for.
 
@@ -57,12 +56,6 @@ def read_pairs(
         xz or zst if need be; with the extra ``datasets`` also Parquet, or a folder that ``save_to_disk`` wrote.
     tokenizer : tokenizer or zero-argument callable that returns one, optional
         A fast tokenizer of transformers (see `load_tokenizer`); the callable is called at the first text row, if any.
-    vocabulary : int, optional
-        Ids must be below it.
-    mask_token_id : int, optional
-        Refused in prompts and responses: the model would take it for a masked token.
-    max_length : int, optional
-        Longest prompt and response together, in tokens.
     limit : int, optional
         Read only the first ``limit`` rows.
     append_eot : bool
@@ -73,13 +66,15 @@ def read_pairs(
     rendered : bool
         Prompts are strings that the chat template has rendered already: they and the answers are taken as they stand,
         with the template's end of turn after an answer.
+    **bounds
+        ``vocabulary``, ``mask_token_id`` and ``max_length``, as in `vrpo_theory.data.checks.Bounds`.
 
     Raises
     ------
     BadRows
         If any row is refused: lines of ``file:line: reason``, of arrays and tables ``file:row 3: reason``.
     InputError
-        If the file cannot be read or holds no rows, an argument is not a positive integer, ``truncate`` comes without
+        If the file cannot be read or holds no rows, a number is not a positive integer, ``truncate`` comes without
         ``max_length``, or the chat template itself is at fault.
 
     Warns
@@ -89,14 +84,12 @@ def read_pairs(
         not write as they stand, special tokens inside texts, unknown words, tokens that would span prompt and answer, a
         template without end of turn; and of what was cut.
     """
-    for name, value in (("vocabulary", vocabulary), ("max_length", max_length), ("limit", limit)):
-        _require_positive(value, name)
+    checks, max_length = Checks.within(bounds), bounds.get("max_length")
+    require_positive("limit", limit)
     if truncate and max_length is None:
         raise InputError("truncate needs max_length: give the longest prompt and response together, in tokens")
     truncation = Truncation(max_length) if truncate and max_length else None
-    reader = _Reader(
-        Encoder(tokenizer, append_eot, rendered), truncation, Checks(vocabulary, mask_token_id, max_length)
-    )
+    reader = _Reader(Encoder(tokenizer, append_eot, rendered), truncation, checks)
     records, pairs, bad = Records(path), [], []
     for number, record in islice(records, limit):
         try:
@@ -110,11 +103,6 @@ def read_pairs(
     reader.encoder.notes.warn(path)
     _warn_cut(path, truncation, len(pairs))
     return pairs
-
-
-def _require_positive(value: int | None, name: str) -> None:
-    if value is not None and (type(value) is not int or value < 1):
-        raise InputError(f"{name} must be a positive integer or None, got {value!r}")
 
 
 def _warn_cut(path: str | Path, cut: Truncation | None, rows: int) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.console import say
 from vrpo_theory.types import Case, PreferencePair
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
+    from vrpo_theory.data.checks import Bounds
+    from vrpo_theory.data.protocol import Tokenizer
 
 _LENGTHS = ("max_sequence_length", "max_position_embeddings")
 
@@ -31,7 +37,7 @@ class Sources:
     adapter : path, optional
         Folder of a LoRA adapter for the policy.
     options : mapping
-        For both models: device, dtype, device_map, attn_implementation, gradient_checkpointing.
+        For both models, as in `vrpo_theory.checkpoints.options.LoadOptions`.
     """
 
     policy: str | Path | None = None
@@ -41,7 +47,7 @@ class Sources:
     truncate: bool = False
     append_eot: bool = True
     adapter: str | Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: LoadOptions = field(default_factory=LoadOptions)
     rendered: bool = False
     chat_template: str | Path | None = None
 
@@ -74,17 +80,22 @@ def read_cases(sources: Sources) -> list[Case]:
     if str(pairs) != "-" and not pairs.exists():
         raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
     folder = local_folder(policy)
-    ours = load_model(folder, adapter=sources.adapter, **sources.options)
+    adapted: LoadOptions = {**sources.options, "adapter": sources.adapter}
+    ours = load_model(folder, **adapted)
     theirs = load_model(reference, **sources.options)
     _require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
-    bounds = {"mask_token_id": ours.mask_token_id, "max_length": min(ours.max_length, theirs.max_length)}
-    found = read(sources, lambda: tokenizer(sources, ours.mask_token_id), vocabulary=ours.vocabulary, **bounds)
+    bounds: Bounds = {
+        "vocabulary": ours.vocabulary,
+        "mask_token_id": ours.mask_token_id,
+        "max_length": min(ours.max_length, theirs.max_length),
+    }
+    found = read(sources, lambda: tokenizer(sources, ours.mask_token_id), **bounds)
     return [Case(ours, theirs, pair) for pair in found]
 
 
-def read(sources: Sources, words: Callable[[], Any], **bounds: Any) -> list[PreferencePair]:
+def read(sources: Sources, words: Callable[[], Tokenizer], **bounds: Unpack[Bounds]) -> list[PreferencePair]:
     """The pairs, by a tokenizer that is loaded if there is text."""
     from vrpo_theory.data import read_pairs
 
@@ -100,7 +111,7 @@ def read(sources: Sources, words: Callable[[], Any], **bounds: Any) -> list[Pref
     )
 
 
-def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
+def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Tokenizer:
     """The policy's tokenizer.
 
     Raises
@@ -129,7 +140,7 @@ def tokenizer(sources: Sources, mask_token_id: int | None = None) -> Any:
     return words
 
 
-def _default(words: Any) -> str | None:
+def _default(words: Tokenizer) -> str | None:
     """The chat template that writes a text where none is chosen."""
     templates = words.chat_template
     return templates.get("default") if isinstance(templates, dict) else templates
@@ -142,19 +153,23 @@ def shown(sources: Sources, count: int) -> str:
 
     configs = [read_options(local_folder(str(source))) for source in (sources.policy, sources.reference)]
     lengths = [int(config[name]) for config in configs for name in _LENGTHS if config.get(name)]
-    bounds = {name: configs[0].get(key) for name, key in (("vocabulary", "vocab_size"), ("mask_token_id",) * 2)}
+    bounds: Bounds = {
+        "vocabulary": configs[0].get("vocab_size"),
+        "mask_token_id": configs[0].get("mask_token_id"),
+        "max_length": min(lengths, default=None),
+    }
     read_first = replace(sources, limit=min(count, sources.limit or count))
-    found: list[Any] = []
+    found: list[Tokenizer] = []
 
-    def words() -> Any:
+    def words() -> Tokenizer:
         found.append(tokenizer(sources, bounds["mask_token_id"]))
         return found[0]
 
-    pairs = read(read_first, words, max_length=min(lengths, default=None), **bounds)
+    pairs = read(read_first, words, **bounds)
     return show(pairs, found[0] if found else _any_tokenizer(sources))
 
 
-def _any_tokenizer(sources: Sources) -> Any:
+def _any_tokenizer(sources: Sources) -> Tokenizer | None:
     """The policy's tokenizer, if it has one, to decode rows of ids."""
     from vrpo_theory.checkpoints.folder import local_folder
     from vrpo_theory.data.tokenizer import has_tokenizer, load_tokenizer
@@ -163,7 +178,7 @@ def _any_tokenizer(sources: Sources) -> Any:
     return load_tokenizer(folder, sources.chat_template) if has_tokenizer(folder) else None
 
 
-def _require_same_words(policy: Any, reference: Any) -> None:
+def _require_same_words(policy: Wrapped, reference: Wrapped) -> None:
     for name in ("vocabulary", "mask_token_id"):
         ours, theirs = getattr(policy, name), getattr(reference, name)
         if ours != theirs:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from vrpo_theory.checkpoints.facts import Source, agreed, mask_token, settled
 from vrpo_theory.checkpoints.folder import config_file, local_folder, read_options
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.checkpoints.placement import Placement, require_whole
 from vrpo_theory.checkpoints.shards import weight_files
 from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
@@ -23,17 +24,7 @@ MASKS = ("<|mdm_mask|>",)
 HEAD, EMBEDDING = "model.transformer.ff_out.weight", "model.transformer.wte.weight"
 
 
-def load(
-    source: str | Path,
-    *,
-    revision: str | None = None,
-    device: str | torch.device = "cpu",
-    dtype: str | torch.dtype = "float32",
-    device_map: str | dict[str, Any] | None = None,
-    adapter: str | Path | None = None,
-    gradient_checkpointing: bool = False,
-    attn_implementation: str | None = None,
-) -> LLaDA:
+def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> LLaDA:
     """A predictor from a checkpoint, in eval mode.
 
     Parameters
@@ -43,18 +34,8 @@ def load(
         at a pinned commit (``org/name@commit``, or ``org/name`` and ``revision``).
     revision : str, optional
         Commit of a hub id, 40 hex digits.
-    device : str or torch.device
-    dtype : {"float32", "bfloat16", "float16", "float64"} or torch.dtype
-        Type of the weights in memory, whatever their type in the files.
-    device_map : str or dict, optional
-        As accelerate takes it ("auto", or module names to devices), in the device's place. Weights that would not stay
-        in memory are refused.
-    adapter : path, optional
-        Folder of a LoRA adapter that peft saved; not merged. The base is frozen, the adapter trainable.
-    gradient_checkpointing : bool
-        Recompute the blocks' activations in the backward pass: less memory, more time, the same numbers.
-    attn_implementation : {"eager", "sdpa"}, optional
-        transformers' choice if None.
+    **options
+        As in `vrpo_theory.checkpoints.options.LoadOptions`.
 
     Raises
     ------
@@ -62,12 +43,12 @@ def load(
         If anything is missing, damaged, contradictory or not supported. All but the weights' values is checked
         before they are allocated.
     """
-    placement = Placement(device, dtype, device_map, attn_implementation)
+    placement = Placement(**options)
     folder = local_folder(source, revision)
     config = read_config(folder)
     module, report = placement.read(LLaDAModelLM, folder, config, checked_weights(folder, config))
     require_whole(folder, report)
-    return placement.finish(LLaDA(module), adapter, gradient_checkpointing)
+    return placement.finish(LLaDA(module))
 
 
 def fingerprint(folder: str | Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig,
 from vrpo_theory.checkpoints.facts import mask_token, settled
 from vrpo_theory.checkpoints.folder import local_folder, read_options
 from vrpo_theory.checkpoints.notes import note, some
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
 from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.errors import InputError, one_line
@@ -26,12 +27,7 @@ def load(
     *,
     mask_token_id: int | None = None,
     revision: str | None = None,
-    device: str | torch.device = "cpu",
-    dtype: str | torch.dtype = "float32",
-    device_map: str | dict[str, Any] | None = None,
-    adapter: str | Path | None = None,
-    gradient_checkpointing: bool = False,
-    attn_implementation: str | None = None,
+    **options: Unpack[LoadOptions],
 ) -> MaskedLM:
     """A predictor from a checkpoint that ``AutoModelForMaskedLM`` knows, in eval mode; never with remote code.
 
@@ -45,8 +41,10 @@ def load(
     mask_token_id : int, optional
         By default what config.json, generation_config.json and the tokenizer's files agree on: its ``mask_token``, else
         ``[MASK]`` or ``<mask>``.
-    revision, device, dtype, device_map, adapter, gradient_checkpointing, attn_implementation
-        As in `vrpo_theory.models.llada.load`.
+    revision : str, optional
+        Commit of a hub id, 40 hex digits.
+    **options
+        As in `vrpo_theory.checkpoints.options.LoadOptions`.
 
     Raises
     ------
@@ -54,7 +52,7 @@ def load(
         If anything is missing, damaged, contradictory or not supported, or the model fails a trial: a padded row must
         have the numbers that the whole model gives it alone.
     """
-    placement = Placement(device, dtype, device_map, attn_implementation)
+    placement = Placement(**options)
     folder = local_folder(source, revision)
     config = read_config(folder)
     token = _mask_token(folder) if mask_token_id is None else mask_token_id
@@ -63,7 +61,7 @@ def load(
     require_whole(
         folder, {**report, "unexpected_keys": _not_for_other_tasks(folder, module, report["unexpected_keys"])}
     )
-    model = placement.finish(MaskedLM(module, token), adapter, gradient_checkpointing)
+    model = placement.finish(MaskedLM(module, token))
     require_sound(model)
     return model
 

@@ -1,0 +1,37 @@
+"""The options of loading, the same for every family of checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+if TYPE_CHECKING:
+    import torch
+
+
+class LoadOptions(TypedDict, total=False):
+    """How a checkpoint is loaded: what ``load`` of every family takes by name.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        The CPU by default.
+    dtype : {"float32", "bfloat16", "float16", "float64"} or torch.dtype
+        Type of the weights in memory, whatever their type in the files; float32 by default.
+    device_map : str or dict, optional
+        As accelerate takes it ("auto", or module names to devices), in the device's place. Weights that would not stay
+        in memory are refused.
+    adapter : path, optional
+        Folder of a LoRA adapter that peft saved; not merged. The base is frozen, the adapter trainable.
+    gradient_checkpointing : bool
+        Recompute the blocks' activations in the backward pass: less memory, more time, the same numbers.
+    attn_implementation : str, optional
+        As transformers takes it ("eager", "sdpa", ...), which chooses where it is None.
+    """
+
+    device: str | torch.device
+    dtype: str | torch.dtype
+    device_map: str | dict[str, Any] | None
+    adapter: str | Path | None
+    gradient_checkpointing: bool
+    attn_implementation: str | None
