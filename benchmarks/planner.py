@@ -18,7 +18,7 @@ import torch
 
 from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, replicate
 from vrpo_theory.exact import gap_profile
-from vrpo_theory.planning import Cost, Planner, label, predicted, run_pilot
+from vrpo_theory.planning import Cost, Planner, predicted, run_pilot
 from vrpo_theory.planning.planner import LEVEL
 from vrpo_theory.planning.search_space import planned_weightings
 from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
@@ -56,7 +56,7 @@ Prediction = tuple[str, Estimate, float]
 
 def predictions(planner: Planner, known: Sequence[Mapping[Side, Profile]], ratios: Ratios) -> Iterator[Prediction]:
     """Predictions for the tracked candidates, the recommendation, and the variance ratios of joined weights."""
-    for name, scheme in [*((label(s), s) for s in TRACKED), ("recommended", planner.recommend(BUDGET))]:
+    for name, scheme in [*((str(s), s) for s in TRACKED), ("recommended", planner.recommend(BUDGET))]:
         truth = BETA**2 * float(np.mean(predicted(scheme, known))) * ratios[scheme.weighting]
         yield name, planner.mean_variance(scheme), truth
     for weighting, measured in planner.variance_ratios.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vrpo_theory import MODELS, Case
+from vrpo_theory import MODELS, Case, Scheme
 from vrpo_theory.planning import Cost, Planner, candidates, forward_passes, make_plan, plan, report, run_pilot
 from vrpo_theory.store import Recorded, SampleStore
 from vrpo_theory.weightings.plain import PLAIN
@@ -131,7 +131,9 @@ def test_the_document_can_be_run(vrpo, own, tmp_path):
     assert set(found["run"]) == {"design", "weighting", "n_t", "n_yt", "shared", "groups"}
     assert found["pilot"] == {"evaluations": 24, "groups": 3, "degrees_of_freedom": 2}
     assert found["recommended"]["interval"][0] < found["recommended"]["var_score"]
-    assert "--store" in shlex.split(found["command"])
+    words = shlex.split(found["command"])
+    assert "--store" in words
+    assert Scheme.parse(words[words.index("--scheme") + 1]).document() == found["run"]
 
 
 @pytest.mark.parametrize(

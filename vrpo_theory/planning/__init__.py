@@ -3,7 +3,7 @@
 from vrpo_theory.planning.pilot import Group, Pilot, Sample, forward_passes, run_pilot
 from vrpo_theory.planning.planner import Forecast, Planner
 from vrpo_theory.planning.recommend import Plan, make_plan, plan, with_gradient
-from vrpo_theory.planning.search_space import Cost, candidates, label, predicted
+from vrpo_theory.planning.search_space import Cost, candidates, predicted
 
 __all__ = [
     "Cost",
@@ -15,7 +15,6 @@ __all__ = [
     "Sample",
     "candidates",
     "forward_passes",
-    "label",
     "make_plan",
     "plan",
     "predicted",

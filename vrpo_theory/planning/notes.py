@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from vrpo_theory.exact import MAX_LENGTH
 from vrpo_theory.planning.planner import Forecast, Planner
-from vrpo_theory.planning.search_space import label
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
@@ -59,7 +58,7 @@ def _doubt(planner: Planner, doubtful: Scheme, best: Scheme) -> str:
         return f"{weighting.spec} weights were tried on groups of {planner.pilot.size} masks, not on fewer"
     measured = planner.variance_ratios[weighting]
     return (
-        f"{label(doubtful)} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
+        f"{doubtful} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
         "variance, but is not recommended: the pilot is too small to show that its weights help; their variance over "
         f"that of plain weights is {plus_minus(measured)}{_deciding(planner, measured)}"
     )

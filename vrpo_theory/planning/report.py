@@ -9,7 +9,6 @@ from typing import Any
 
 from vrpo_theory.planning.planner import LEVEL, Forecast
 from vrpo_theory.planning.recommend import SHOWN, Plan
-from vrpo_theory.planning.search_space import label
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.tables import table, wrapped
 from vrpo_theory.types import Estimate
@@ -28,7 +27,7 @@ def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
         As in `command`.
     """
     return {
-        "run": replace(plan.recommended.scheme, groups=GROUPS).document(),
+        "run": _to_run(plan).document(),
         "command": command(plan, options),
         "cost": plan.cost,
         "pilot": {
@@ -50,6 +49,10 @@ def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
+def _to_run(plan: Plan) -> Scheme:
+    return replace(plan.recommended.scheme, groups=GROUPS)
+
+
 def command(plan: Plan, options: Sequence[str] = ()) -> str:
     """The command that carries the plan out, ready for a shell.
 
@@ -58,12 +61,7 @@ def command(plan: Plan, options: Sequence[str] = ()) -> str:
     options : sequence of str
         Options of the user that the command needs as well: checkpoints, pairs, precision.
     """
-    best = plan.recommended.scheme
-    words = ["vrpo", "score", *options, "--method", "mc"]
-    words += ["--n-t", str(best.budget.n_t), "--n-yt", str(best.budget.n_yt)]
-    words += [] if best.coupling.shared else ["--no-shared"]
-    words += ["--design", best.design.address, "--weighting", best.weighting.spec, "--groups", str(GROUPS)]
-    return shlex.join(words)
+    return shlex.join(["vrpo", "score", *options, "--scheme", str(_to_run(plan))])
 
 
 def text(plan: Plan, options: Sequence[str] = (), width: int | None = None) -> str:
@@ -100,8 +98,8 @@ def _row(name: str, f: Forecast) -> list[str]:
 
 
 def _ranking(title: str, rows: Sequence[tuple[Scheme, Estimate]], width: int | None) -> str:
-    header = ["variance", "design, weights, timesteps x masks, sharing"]
-    return table(header, [[plus_minus(v), label(s)] for s, v in rows], title=title, left={1}, width=width)
+    header = ["variance", "scheme: design, weights, timesteps, masks per timestep"]
+    return table(header, [[plus_minus(v), str(s)] for s, v in rows], title=title, left={1}, width=width)
 
 
 def _forecast(f: Forecast) -> dict[str, Any]:

@@ -92,12 +92,6 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None 
     return plain + joined
 
 
-def label(scheme: Scheme) -> str:
-    """A candidate in a table: design, weights, timesteps x masks, sharing."""
-    shared = "shared" if scheme.coupling.shared else "not shared"
-    return f"{scheme.design.address} {scheme.weighting.spec} {scheme.budget.n_t}x{scheme.budget.n_yt} {shared}"
-
-
 def predicted(scheme: Scheme, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
     """Variance of each pair's margin under plain weights, in nats squared, from profiles."""
     plain = replace(scheme, weighting=PLAIN)
