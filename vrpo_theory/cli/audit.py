@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vrpo_theory.cli._output import messages_only
-from vrpo_theory.cli.options import Json, Seed, not_negative, numbers, positive
+from vrpo_theory.cli.options import Json, Seed, not_negative, positive
 from vrpo_theory.runs.console import exit_codes, print_json, say, show
+from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:

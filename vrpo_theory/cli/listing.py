@@ -35,6 +35,11 @@ def members(
             show(_text(found, terminal_width()))
 
 
+def listed(family: Family) -> str:
+    """Members of a family as text, as wide as the terminal."""
+    return _text(_members(family), terminal_width())
+
+
 def _members(family: Family) -> list[dict[str, Any]]:
     import vrpo_theory
 

@@ -8,14 +8,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
-
-from vrpo_theory.errors import InputError
-
-Number = TypeVar("Number", int, float)
 
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -23,15 +19,14 @@ HELP = {"help_option_names": ["-h", "--help"]}
 class Command(TyperCommand):
     """A command that names all its missing options, not the first of them alone."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Any: the class of contexts moves between typers
         try:
             return super().parse_args(ctx, args)
         except typer.BadParameter as error:
-            if type(error) is typer.BadParameter:  # a value that is refused; what is missing is a subclass
-                raise
-            missing = [p.opts[0] for p in self.params if p.required and ctx.params.get(p.name) is None]
-            failed: list[str] = ctx.fail(f"missing {', '.join(missing)}")  # raises
-            return failed
+            if type(error) is not typer.BadParameter:  # a subclass: nothing is refused, something is missing
+                missing = [p.opts[0] for p in self.params if p.required and ctx.params.get(p.name) is None]
+                ctx.fail(f"missing {', '.join(missing)}")
+            raise
 
 
 def finite(value: float | None) -> float | None:
@@ -60,21 +55,6 @@ def seed_in_range(value: int) -> int:
     if not 0 <= value < 2**62:
         raise typer.BadParameter(f"{value} is not a seed: take an integer from 0 to 2^62 - 1")
     return value
-
-
-def numbers(
-    text: str, kind: type[Number], option: str, *, least: float = 0, count: int | None = None, example: str = "1,2,8"
-) -> list[Number]:
-    """Numbers from "1,2,8"; InputError for other text, numbers not finite or below the least, or too few or many."""
-    try:
-        found = [kind(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"{option} {text!r} is not a list of numbers: write them as in {example}") from None
-    if not all(math.isfinite(number) and number >= least for number in found):
-        raise InputError(f"{option} {text!r}: every number must be finite and at least {least:g}")
-    if count not in (None, len(found)):
-        raise InputError(f"{option} {text!r}: expected {count} numbers, as in {example}")
-    return found
 
 
 COUNT: dict[str, Any] = {"min": 1, "max": 2**24}

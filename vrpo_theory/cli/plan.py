@@ -6,11 +6,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, numbers, positive, told
+from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, positive, told
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.runs.inputs import Sources
+from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
 
 

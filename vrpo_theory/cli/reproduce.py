@@ -10,6 +10,7 @@ import typer
 
 from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.cli.bundles import bundled
+from vrpo_theory.cli.listing import listed
 from vrpo_theory.cli.options import HELP, BatchTokens, Beta, Command, Json, Seed, Store
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.errors import InputError
@@ -59,11 +60,7 @@ def reproduce(
         from vrpo_theory.runs import ranks
 
         if show_list or not exhibits:
-            show(
-                "\n".join(
-                    f"{e.name:12s} {' '.join(e.aliases):8s} {e.title} ({e.paper_ref})" for e in EXHIBITS.members()
-                )
-            )
+            show(listed("exhibits"))
             if show_list:
                 return
             raise InputError("name one or more exhibits of this list")

@@ -8,6 +8,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vrpo_theory.errors import InputError
+from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.types import Budget
 
 
@@ -57,10 +59,10 @@ def given(kind: type[Options], values: Mapping[str, Any]) -> Options:
 
 def _pool(text: str) -> Budget:
     """Timesteps and masks of a pool whose variance components and their errors can be estimated."""
-    parts = text.split(",")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise typer.BadParameter(f"{text!r} is no pool: write timesteps and masks per timestep, as in 12,4")
-    steps, masks = map(int, parts)
+    try:
+        steps, masks = numbers(text, int, "pool", count=2, example="12,4")
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
     if steps < 3 or masks < 2:
         raise typer.BadParameter(f"{text!r} is too small: take at least 3 timesteps of 2 masks, as in 12,4")
     return Budget(steps, masks)

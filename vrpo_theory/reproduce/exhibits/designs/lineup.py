@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.designs.base import DESIGNS, Design
+from vrpo_theory.designs.base import DESIGNS, Entry
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Profile, Side
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
@@ -22,27 +22,15 @@ _FLAT = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """One row of the comparison.
+class Entrant(Entry):
+    """One row of the comparison: a design's entry, and the weights of its masks."""
 
-    Parameters
-    ----------
-    make : Profile -> Design
-        The design, from the exact profile of the response where it is an oracle's.
-    weighting : Weighting
-    coupling : Coupling
-    n_yt : int
-        Masks per timestep, where the design leaves it free.
-    everywhere, gradient : bool
-        As in `vrpo_theory.designs.base.Entry`.
-    """
-
-    make: Callable[[Profile], Design]
     weighting: Weighting = PLAIN
-    coupling: Coupling = Coupling()  # noqa: RUF009 (frozen)
-    n_yt: int = 1
-    everywhere: bool = False
-    gradient: bool = False
+
+    @property
+    def coupling(self) -> Coupling:
+        """What policy and reference share."""
+        return Coupling(self.shared)
 
     @property
     def exact(self) -> bool:
@@ -59,23 +47,19 @@ class Entrant:
 @cache
 def entrants() -> Mapping[str, Entrant]:
     """By name; the first is VRPO, which the others are measured against."""
-    found = dict([*_of_designs(), *_of_weightings()])
+    found = {entrant.name: entrant for entrant in (*_of_designs(), *_of_weightings())}
     return {BASE: found.pop(BASE), **found}
 
 
-def _of_designs() -> Iterator[tuple[str, Entrant]]:
-    for design in DESIGNS.members():
-        for e in design.entries():
-            yield e.name, Entrant(e.make, PLAIN, Coupling(e.shared), e.n_yt, e.everywhere, e.gradient)
+def _of_designs() -> Iterator[Entrant]:
+    return (Entrant(**vars(entry)) for design in DESIGNS.members() for entry in design.entries())
 
 
-def _of_weightings() -> Iterator[tuple[str, Entrant]]:
+def _of_weightings() -> Iterator[Entrant]:
     """A weighting's rows bear the name of the design's first row, or of the design itself."""
     for weighting in WEIGHTINGS.members():
         for e in weighting.entries():
             member = DESIGNS[e.design]().entry()
             first = next(iter(DESIGNS[e.design].entries()), member)
-            yield (
-                f"{first.name}, {e.name}",
-                Entrant(member.make, e.weighting, everywhere=e.everywhere, gradient=e.gradient),
-            )
+            entry = replace(member, name=f"{first.name}, {e.name}", everywhere=e.everywhere, gradient=e.gradient)
+            yield Entrant(**vars(entry), weighting=e.weighting)
