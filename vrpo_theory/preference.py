@@ -171,6 +171,14 @@ def backward(
     ------
     ValueError
         If an estimator leaves blocks out and there is only one.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS, Scheme
+    >>> case, scheme = MODELS["llada"].case(seed=0, length=4), Scheme.parse("n_t=2")
+    >>> score = backward(case, scheme.draws(case.pair, seed=0), scheme.weighting)
+    >>> all(p.grad is not None for p in case.policy.parameters())
+    True
     """
     policy = trainable(case.policy)
     ids = _block_ids(draws, weighting)

@@ -50,6 +50,13 @@ def score_pairs(
         If ``method`` is exact and a response is too long to enumerate.
     ValueError
         If ``beta`` is negative or not finite.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> (document,) = score_pairs([MODELS["tabular"].case(0, 3)])
+    >>> document["method"], round(document["margin"], 4), round(document["loglik"]["policy_chosen"], 4)
+    ('exact', -0.3797, -6.0945)
     """
     preference.require_beta(beta)
     by = scheme or Scheme(coupling=Coupling(shared))

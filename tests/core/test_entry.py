@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import vrpo_theory
-from vrpo_theory.cli.options import numbers
 from vrpo_theory.errors import InputError
+from vrpo_theory.runs.parsing import numbers
 
 COMMANDS = ("reproduce", "score", "plan", "audit", "list")
 FAMILIES = ("designs", "weightings", "models", "exhibits", "statements")

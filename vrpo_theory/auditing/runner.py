@@ -72,6 +72,13 @@ def audit(
     probability 1 - alpha every verdict of every cell is right, whenever sampling stops (see `sequential`); a union
     bound over cells and sides. The name of the mistake, the variance and standard-error ratios carry no such
     guarantee.
+
+    Examples
+    --------
+    >>> def half(model, prompt_ids, answer_ids, n, generator):
+    ...     return -0.5 * len(answer_ids)
+    >>> audit(half, lengths=[2], n=[1], toys=["rough"]).verdict
+    'rejected'
     """
     asked, wrapped = check_options(**options), Estimator(estimator)
     grid = places(asked["lengths"], asked["n"], asked["toys"], batches=wrapped.takes_batch_size)

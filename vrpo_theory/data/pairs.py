@@ -83,6 +83,15 @@ def read_pairs(
         With counts of rows: columns that are not read, fields that the chat template does not use, answers that it does
         not write as they stand, special tokens inside texts, unknown words, tokens that would span prompt and answer, a
         template without end of turn; and of what was cut.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w+", suffix=".jsonl") as file:
+    ...     _ = file.write('{"prompt_ids": [5], "chosen_ids": [1, 2], "rejected_ids": [3]}')
+    ...     file.flush()
+    ...     read_pairs(file.name, vocabulary=8)
+    [PreferencePair(chosen=Response(prompt=(5,), ids=(1, 2)), rejected=Response(prompt=(5,), ids=(3,)), id='1')]
     """
     checks, max_length = Checks.within(bounds), bounds.get("max_length")
     require_positive("limit", limit)

@@ -31,7 +31,16 @@ def contrast_moments(profile: Profile, contrast: Contrast, scheme: Scheme = VRPO
 
 
 def margin_moments(profiles: Profiles, scheme: Scheme = VRPO) -> Moments:
-    """Moments of one timestep's term of the margin, of one mask: the sum over independent groups of contrasts."""
+    """Moments of one timestep's term of the margin, of one mask: the sum over independent groups of contrasts.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS, profiles, tabulate
+    >>> (answers,) = tabulate([MODELS["tabular"].case(0, 3)])
+    >>> moments = margin_moments(profiles(answers))
+    >>> round(moments.mean, 4), round(moments.v_time, 4), round(moments.v_mask, 4)
+    (-0.3797, 1.0904, 1.4654)
+    """
     return combine([_group_moments(group, profiles, scheme) for group in scheme.coupling.groups])
 
 
@@ -68,6 +77,15 @@ def margin_variance(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequenc
     ------
     ValueError
         For dependent masks or a non-separable weighting: those need the joint draws (`Design.joint`) or Monte Carlo.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS, profiles, tabulate
+    >>> (answers,) = tabulate([MODELS["tabular"].case(0, 3)])
+    >>> round(margin_variance(profiles(answers)), 4)  # VRPO's choice: 8 masks
+    0.3195
+    >>> round(margin_variance(profiles(answers), Scheme.parse("power_strata(), n_t=8")), 4)
+    0.2131
     """
     groups = [tuple(c for c in group if c.side in sides) for group in scheme.coupling.groups]
     parts = []

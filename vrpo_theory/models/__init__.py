@@ -43,6 +43,13 @@ def load_model(source: str | Path, *, revision: str | None = None, **options: Un
     ------
     InputError
         If anything is missing, damaged, contradictory or not supported.
+
+    Examples
+    --------
+    >>> folder = Path(MODELS["llada"].__file__).with_name("tiny") / "policy"
+    >>> model = load_model(folder, dtype="float64")
+    >>> model.dtype, model.vocabulary
+    (torch.float64, 259)
     """
     folder = local_folder(source, revision)
     kind = str(read_options(folder).get("model_type"))

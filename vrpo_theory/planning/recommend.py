@@ -144,6 +144,13 @@ def plan(
         Masks per response, as in `run_pilot`.
     target : float
         One of budget, target_stderr and target_bias, as in `make_plan`.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> found = plan([MODELS["markov"].case(seed, 16) for seed in range(2)], budget=8)
+    >>> found.recommended.scheme.passes, found.ratio.value < 1  # variance over that of VRPO's choice
+    (8, True)
     """
     data = run_pilot(cases, pilot, seed=seed, batch_tokens=batch_tokens, progress=progress)
     found = make_plan(Planner(data, beta, cost or Cost()), **target)

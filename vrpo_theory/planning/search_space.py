@@ -27,7 +27,13 @@ MOST = 2**20
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a timestep and of each mask at it, in forward passes of one model on one response."""
+    """Cost of a timestep and of each mask at it, in forward passes of one model on one response.
+
+    Examples
+    --------
+    >>> Cost(timestep=2, mask=1).of(Budget(n_t=4, n_yt=3))
+    20
+    """
 
     timestep: float = 0.0
     mask: float = 1.0

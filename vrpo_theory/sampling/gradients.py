@@ -39,6 +39,14 @@ def gradient_variance(
     ------
     InputError
         If the model has no such parameters.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> case = MODELS["llada"].case(seed=0, length=4)
+    >>> variance = gradient_variance(case, Scheme.parse("n_t=2"), repeats=4, seed=0, parameters="up-proj")
+    >>> 0 < variance.value < float("inf")
+    True
     """
     chosen = select_parameters(case.policy, parameters)
     rows = []

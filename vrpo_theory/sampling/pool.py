@@ -153,6 +153,13 @@ def draw_pools(
     ------
     ValueError
         For a smaller pool: its components, or their errors, cannot be estimated.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> (pool,) = draw_pools([MODELS["tabular"].case(0, 3)], Budget(n_t=100, n_yt=2), seed=0)
+    >>> pool.terms["chosen"].shape  # timesteps, masks, models
+    (100, 2, 2)
     """
     if budget.n_t < 3 or budget.n_yt < 2:
         raise ValueError(f"a pool needs at least 3 timesteps of 2 masks, got {budget.n_t} of {budget.n_yt}")

@@ -73,6 +73,16 @@ class Statement:
         Name of the sharp form of a paper statement.
     constant : float, optional
         The constant of the bound, where it has one that could be better.
+
+    Examples
+    --------
+    >>> from vrpo_theory.instances import expect
+    >>> def jensen(x):
+    ...     '''The square of the mean is at most the mean of the square.'''
+    ...     return expect(x.prob, x.value) ** 2, expect(x.prob, x.value**2)
+    >>> statement = Statement("jensen", "ours", r"(E s)^2 \\le E s^2", "<=", "score law", jensen)
+    >>> statement.holds(statement.instance(np.random.default_rng(0)))
+    True
     """
 
     name: str
@@ -103,16 +113,7 @@ class Statement:
 def state(name: str, ref: str, tex: str, relation: Relation, domain: Domain, **fields: Any) -> Callable[[Sides], Sides]:
     """Register the decorated function as the two sides of a statement; the function itself stays as it was.
 
-    A file in the folder with ``@state("jensen", ...)`` above a function of two sides adds a statement; without the
-    registry:
-
-    >>> from vrpo_theory.instances import expect
-    >>> def jensen(x):
-    ...     '''The square of the mean is at most the mean of the square.'''
-    ...     return expect(x.prob, x.value) ** 2, expect(x.prob, x.value**2)
-    >>> statement = Statement("jensen", "ours", r"(E s)^2 \\le E s^2", "<=", "score law", jensen)
-    >>> statement.holds(statement.instance(np.random.default_rng(0)))
-    True
+    A file in the folder with ``@state("jensen", ...)`` above the function of two sides adds a statement.
     """
 
     def register(sides: Sides) -> Sides:

@@ -33,6 +33,16 @@ class Recorded:
     known_as : str
         The fingerprint to look under where there is no model; a model's own is read anew each time, so that a record
         never outlives a change of weights.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from vrpo_theory import MODELS, elbo
+    >>> model, response = MODELS["shock"].case(0, 3).policy, Response((), (0, 1, 1))
+    >>> with tempfile.TemporaryDirectory() as folder, SampleStore.open(folder, {}) as store:
+    ...     _ = elbo.terms([(response, np.eye(3, dtype=bool))], Recorded(model, store))
+    ...     Recorded(None, store, model.fingerprint).recall(response, np.eye(3, dtype=bool))[1]
+    array([ True,  True,  True])
     """
 
     model: Model | None

@@ -37,6 +37,17 @@ class SampleStore:
     ----------
     remarks : list of str
         What the file system refused, and how evaluations are kept instead; for the person to read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from vrpo_theory import MODELS, Case, Recorded, Scheme, estimate_scores
+    >>> case = MODELS["tabular"].case(0, 3)
+    >>> with tempfile.TemporaryDirectory() as folder, SampleStore.open(folder, {"data": "an example"}) as store:
+    ...     kept = Case(Recorded(case.policy, store), Recorded(case.reference, store), case.pair)
+    ...     first, again = (estimate_scores([kept], Scheme(), seed=0) for _ in range(2))  # the second evaluates nothing
+    >>> first[0].margin == again[0].margin
+    True
     """
 
     def __init__(self, folder: Path, files: Sequence[StoreFile], own: StoreFile | None, held: ExitStack) -> None:

@@ -19,6 +19,13 @@ class Case:
     """Two models and a preference pair, the unit that exhibits loop over.
 
     ``policy`` and ``reference`` are models, or answer in their place: a table, a model beside its record.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> case = MODELS["markov"].case(seed=0, length=4)  # two Markov chains, and a pair of responses
+    >>> case.model("policy") is case.policy, case.pair.id
+    (True, 'markov-0')
     """
 
     policy: Predictor

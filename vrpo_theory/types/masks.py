@@ -50,6 +50,12 @@ class Masks:
         Independent replicate that the mask belongs to; non-decreasing. For iid timesteps, the timestep.
     weight : (n,) float
         Share of the whole estimate that the mask stands for (1/n for iid draws).
+
+    Examples
+    --------
+    >>> masks = Masks([[True, False], [True, True]], "count", level=[1, 2], block=[0, 1], weight=[0.5, 0.5])
+    >>> masks.mask.sum(1)
+    array([1, 2])
     """
 
     mask: NDArray[np.bool_]

@@ -27,6 +27,11 @@ class Profile:
         Covariance of (S_policy, S_reference), in nats squared.
     draws : (L + 1,) int or None
         Masks behind each count; None means exact.
+
+    Examples
+    --------
+    >>> Profile(mean=[[0, 0], [-1, -2], [-3, -3]], covariance=[[[0, 0], [0, 0]]] * 3).length
+    2
     """
 
     mean: NDArray[np.float64]
@@ -62,6 +67,12 @@ class Moments:
         Variance over timesteps of the conditional mean; None where the draws cannot tell it.
     v_mask : float or None
         Mean over timesteps of the conditional variance; None where the draws cannot tell it.
+
+    Examples
+    --------
+    >>> eight = Moments(mean=-1.0, v_time=0.8, v_mask=1.6)
+    >>> (eight.v_time + eight.v_mask) / 8  # variance of the mean over 8 timesteps of one mask each
+    0.30000000000000004
     """
 
     mean: float
@@ -100,6 +111,11 @@ class Estimate:
     left_out : (G, T) float or None
         The value with each draw left out, G independent groups of T draws each. Estimates from the same draws carry
         it, so that functions of several of them have their joint error.
+
+    Examples
+    --------
+    >>> Estimate(0.5, stderr=0.1, df=7)
+    Estimate(value=0.5, stderr=0.1, note='', df=7)
     """
 
     value: float

@@ -75,6 +75,12 @@ class PreferencePair:
     ------
     ValueError
         If the prompts differ or the responses are the same.
+
+    Examples
+    --------
+    >>> pair = PreferencePair(Response((7,), (1, 2)), Response((7,), (3,)))
+    >>> pair.side("rejected").ids, pair.swapped().chosen.ids
+    ((3,), (3,))
     """
 
     chosen: Response
