@@ -124,7 +124,7 @@ def run(environment, *arguments):
 
 
 def test_contracts_find_them_and_hold(newcomers):
-    options = ("-p", "newcomers", "-p", "no:cacheprovider", "-p", "no:xdist", "-vv", "-k", "newcomer")
+    options = ("-p", "newcomers", "-p", "no:cacheprovider", "-p", "no:xdist", "-vv", "-k", "newcomer", "-m", "not soak")
     kept = "--deselect", "tests/contracts/test_exhibits.py::test_is_kept_in_figures"
     result = run(newcomers, "-m", "pytest", *options, *kept, *CONTRACTS)
     assert result.returncode == 0, result.stdout[-3000:]
@@ -140,8 +140,7 @@ def test_an_exhibit_s_own_option_is_on_the_command_line_and_in_the_record(newcom
 
 
 def test_the_record_says_how_to_name_them(newcomers):
-    result = run(
-        newcomers, "-m", "pytest", "-q", "-p", "newcomers", "-p", "no:cacheprovider", "tests/contracts/test_record.py"
-    )
+    options = ("-q", "-p", "newcomers", "-p", "no:cacheprovider", "-k", "registries")
+    result = run(newcomers, "-m", "pytest", *options, "tests/contracts/test_record.py")
     assert result.returncode == 1
     assert "python -m vrpo_theory.reproduce.record" in result.stdout

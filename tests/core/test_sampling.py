@@ -21,11 +21,11 @@ def margins(budget, shared, repeats, seed=0):
     )
 
 
-@pytest.mark.statistical(rate=2e-9, detects="a mean off by 0.06 standard deviations of one timestep")
+@pytest.mark.statistical(rate=2e-9, detects="a mean off by 0.17 standard deviations of one timestep")
 @pytest.mark.parametrize("shared", [True, False])
 def test_mean_is_the_exact_margin(shared):
     """Bernstein's inequality with the exact variance and range of one timestep's term, at 1e-9 each."""
-    repeats, budget = 2000, Budget(8, 1)
+    repeats, budget = 1000, Budget(8, 1)
     moments = margin_moments(profiles(ANSWERS), Scheme(coupling=Coupling(shared)))
     variance = moments.v_time + moments.v_mask
     width = sum(
@@ -35,25 +35,26 @@ def test_mean_is_the_exact_margin(shared):
     )
     log_rate, n = math.log(2 / 1e-9), repeats * budget.n_t
     bound = math.sqrt(2 * variance * log_rate / n) + 2 * width * log_rate / (3 * n)
-    assert bound < 0.1 * math.sqrt(variance)
+    assert bound < 0.17 * math.sqrt(variance)
     assert abs(margins(budget, shared, repeats).mean() - true_margin(ANSWERS)) < bound
 
 
-@pytest.mark.statistical(rate=2e-9, detects="a standard error wrong by 10% (as when a batch is taken for one draw)")
+@pytest.mark.statistical(rate=2e-9, detects="a standard error wrong by 15% (as when a batch is taken for one draw)")
 @pytest.mark.parametrize("shared", [True, False])
-def test_standard_error_is_the_deviation_of_replications(shared):
-    """10% is over six of the fourth-moment standard errors of a deviation from 2,000 replications."""
-    repeats, budget = 2000, Budget(8, 2)
+@pytest.mark.parametrize(("repeats", "off"), [(900, 0.15), pytest.param(2000, 0.1, marks=pytest.mark.soak)])
+def test_standard_error_is_the_deviation_of_replications(shared, repeats, off):
+    """What is allowed is over six of the fourth-moment standard errors of a deviation."""
+    budget = Budget(8, 2)
     scheme = Scheme(budget=budget, coupling=Coupling(shared))
     stderr = np.array([estimate_scores([ANSWERS], scheme, seed=s, beta=1.0)[0].margin.stderr for s in range(repeats)])
     spread = margins(budget, shared, repeats, seed=12345).std(ddof=1)
     exact = math.sqrt(margin_variance(profiles(ANSWERS), scheme))
-    assert abs(math.sqrt((stderr**2).mean()) / spread - 1) < 0.1
-    assert abs(spread / exact - 1) < 0.1
+    assert abs(math.sqrt((stderr**2).mean()) / spread - 1) < off
+    assert abs(spread / exact - 1) < off
 
 
-@pytest.mark.statistical(rate=2e-9, detects="coverage off by 2.2 points, and by 1.5 in the longer run")
-@pytest.mark.parametrize(("count", "off"), [(5_000, 0.022), pytest.param(10_000, 0.015, marks=pytest.mark.soak)])
+@pytest.mark.statistical(rate=2e-9, detects="coverage off by 3.4 points, and by 1.5 in the longer run")
+@pytest.mark.parametrize(("count", "off"), [(2_000, 0.034), pytest.param(10_000, 0.015, marks=pytest.mark.soak)])
 def test_intervals_cover(count, off):
     """Nominal 95% intervals at n = 128; what is allowed is 7 binomial standard deviations."""
     truth, hits = true_margin(ANSWERS), 0
@@ -124,14 +125,15 @@ def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weightin
     assert replicates - 1 <= many.score.df <= 2 * (replicates - 1)
 
 
-@pytest.mark.statistical(rate=2e-9, detects="an error of groups wrong by 15%")
+@pytest.mark.statistical(rate=2e-9, detects="an error of groups wrong by 26%, and by 15% in the longer run")
 @pytest.mark.parametrize("weighting", ["plain", "two_way"])
-def test_errors_of_groups_are_the_deviation_of_replications(weighting):
-    """Mean square of 1,500 errors from 6 groups against the spread of their estimates: 15% is over six deviations."""
+@pytest.mark.parametrize(("count", "off"), [(500, 0.26), pytest.param(1500, 0.15, marks=pytest.mark.soak)])
+def test_errors_of_groups_are_the_deviation_of_replications(weighting, count, off):
+    """Mean square of errors from 6 groups against the spread of their estimates: ``off`` is over six deviations."""
     scheme = Scheme(DESIGNS["power_strata"](), WEIGHTINGS[weighting](), Budget(3), groups=6)
-    found = [estimate_scores([ANSWERS], scheme, seed=s, beta=1.0)[0].margin for s in range(1500)]
+    found = [estimate_scores([ANSWERS], scheme, seed=s, beta=1.0)[0].margin for s in range(count)]
     spread = np.std([f.value for f in found], ddof=1)
-    assert abs(math.sqrt(np.mean([f.stderr**2 for f in found])) / spread - 1) < 0.15
+    assert abs(math.sqrt(np.mean([f.stderr**2 for f in found])) / spread - 1) < off
 
 
 def test_loss_by_the_jackknife():
@@ -160,14 +162,14 @@ def test_shared_timesteps_make_one_group_of_both_responses(shared):
 @pytest.mark.statistical(rate=4e-9, detects="a covariance of shared timesteps left out")
 @pytest.mark.parametrize("design", ["iid_count", "strata"])
 @pytest.mark.parametrize("shared", [True, False])
-def test_exact_variance_of_shared_timesteps(design, shared):
+@pytest.mark.parametrize(("repeats", "share"), [(2000, 0.35), pytest.param(6000, 0.2, marks=pytest.mark.soak)])
+def test_exact_variance_of_shared_timesteps(design, shared, repeats, share):
     coupling, budget = Coupling(shared, levels_shared=True), Budget(2, 1)
-    values = np.array(
-        [m.mean for m in replicate(ANSWERS, Scheme(DESIGNS[design](), budget=budget, coupling=coupling), 6000, seed=4)]
-    )
-    exact = margin_variance(profiles(ANSWERS), Scheme(DESIGNS[design](), budget=budget, coupling=coupling))
-    error = math.sqrt(((values - values.mean()) ** 2).var() / 6000)
-    assert abs(values.var(ddof=1) - exact) < 6.2 * error < 0.2 * exact
+    scheme = Scheme(DESIGNS[design](), budget=budget, coupling=coupling)
+    values = np.array([m.mean for m in replicate(ANSWERS, scheme, repeats, seed=4)])
+    exact = margin_variance(profiles(ANSWERS), scheme)
+    error = math.sqrt(((values - values.mean()) ** 2).var() / repeats)
+    assert abs(values.var(ddof=1) - exact) < 6.2 * error < share * exact
 
 
 def test_nested_components_with_shared_timesteps():
@@ -238,7 +240,7 @@ def test_gradient_variance_against_the_finite_law():
     grads = torch.stack([g for _, g in law.values()]).numpy()
     mean = probs @ grads
     exact = float(probs @ ((grads - mean) ** 2).sum(1))
-    found = gradient_variance(case, Scheme(budget=budget), 1500, seed=0)
+    found = gradient_variance(case, Scheme(budget=budget), 600, seed=0)
     assert abs(found.value - exact) < 6.5 * found.stderr
     assert 6.5 * found.stderr < 0.5 * exact
 

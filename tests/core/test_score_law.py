@@ -135,16 +135,16 @@ def test_lattice_and_list_agree_within_the_stated_error(monkeypatch):
     assert abs(lattice.variance - listed.variance) <= 1e-5
 
 
-@pytest.mark.statistical(rate=3e-9, detects="a bias or variance of the loss off by a quarter")
+@pytest.mark.statistical(rate=3e-9, detects="a bias of the loss off by three quarters, its variance by two fifths")
 def test_monte_carlo_agrees_beyond_what_can_be_listed():
     (answers,) = tabulate([MODELS["tabular"].case(0, 6)])
     score = BETA * true_margin(answers)
     moments = loss_moments(score_law(answers, Scheme(budget=Budget(3, 2)), BETA), score)
-    scores = BETA * np.array([m.mean for m in replicate(answers, Scheme(budget=Budget(3, 2)), 6000, seed=9)])
+    scores = BETA * np.array([m.mean for m in replicate(answers, Scheme(budget=Budget(3, 2)), 2500, seed=9)])
     gain = log_sigmoid(score) - log_sigmoid(scores)
-    assert abs(gain.mean() - moments.bias) < 6.2 * gain.std() / math.sqrt(6000) < 0.5 * moments.bias
-    error = math.sqrt(((gain - gain.mean()) ** 2).var() / 6000)
-    assert abs(gain.var() - moments.variance) < 6.2 * error < 0.25 * moments.variance
+    assert abs(gain.mean() - moments.bias) < 6.2 * gain.std() / math.sqrt(2500) < 0.75 * moments.bias
+    error = math.sqrt(((gain - gain.mean()) ** 2).var() / 2500)
+    assert abs(gain.var() - moments.variance) < 6.2 * error < 0.4 * moments.variance
 
 
 def test_no_noise_no_law():

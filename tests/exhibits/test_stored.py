@@ -33,10 +33,12 @@ def designs():
     return stored("designs")
 
 
-@pytest.mark.parametrize(("name", "label", "seeds"), [("profile", "markov, L = 64", 8), ("ratio", "markov", 8)])
+@pytest.mark.parametrize(
+    ("name", "label", "seeds"), [("profile", "markov, L = 64", 8), ("ratio", "markov", 8), ("profile", "toy LLaDA", 8)]
+)
 def test_a_part_recomputed_is_the_stored_one(name, label, seeds):
-    length = int(label.partition("L = ")[2] or 8)
-    cases = {label: [MODELS["markov"].case(seed, length) for seed in range(seeds)]}
+    length, model = int(label.partition("L = ")[2] or 8), MODELS["toy_llada" if "LLaDA" in label else "markov"]
+    cases = {label: [model.case(seed, length) for seed in range(seeds)]}
     part = [c for c in stored(name) if c["column"]["model"] == label]
     assert list(differences(part, EXHIBITS[name].documents(Context(cases=cases)), cases)) == []
 

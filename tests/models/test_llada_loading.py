@@ -1,5 +1,11 @@
 """Options of loading that users of transformers expect: they change memory and place, never a number."""
 
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -119,3 +125,23 @@ def test_the_front_door_finds_llada(folder, batch):
     model = load_model(folder, dtype="float64")
     assert isinstance(model, LLaDA)
     assert torch.equal(model.log_prob(*batch), load(folder, dtype="float64").log_prob(*batch))
+
+
+def test_a_fresh_process_loads_without_a_word(tmp_path):
+    """Nor do transformers and peft log one: both would name a type that they do not know, before it is registered."""
+    peft = pytest.importorskip("peft")
+    saved, adapter = tmp_path / "saved", tmp_path / "adapter"
+    shutil.copytree(Path(__file__).parents[1] / "data/cases/base/policy", saved)
+    model = load(saved)
+    model.module.save_pretrained(saved)
+    peft.get_peft_model(model.module, peft.LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(
+        adapter, save_embedding_layers=False
+    )
+    file = adapter / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": str(saved)}))
+    program = (
+        "import sys; from vrpo_theory import load_model; from vrpo_theory.data.tokenizer import load_tokenizer; "
+        "load_tokenizer(sys.argv[1]); load_model(sys.argv[1]); load_model(sys.argv[1], adapter=sys.argv[2])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, saved, adapter], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
