@@ -20,7 +20,15 @@ What no sum order can move (masks, draws, tables of toys) is bit-identical; pape
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
+
+from vrpo_theory.types import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoff: half the distance from 1 to the next number."""
@@ -45,10 +53,11 @@ def relative(dtype: str, addends: int, results: int) -> float:
     return SPREAD * (of_result * math.sqrt(results) + of_sum * math.sqrt(addends))
 
 
-def of_model(model: Any, length: int = 1) -> float:
+def of_model(model: Model, length: int = 1) -> float:
     """Tolerance of a model's log-probabilities, relative to the largest |log p| among them.
 
-    Every matrix sums over its columns; attention, at most once a matrix, over the sequence; the softmax over the words.
+    Every matrix sums over its columns; attention, at most once per matrix, over the sequence; the softmax over the
+    words.
 
     Parameters
     ----------
@@ -62,12 +71,12 @@ def of_model(model: Any, length: int = 1) -> float:
     return relative(str(model.dtype).removeprefix("torch."), addends, len(matrices))
 
 
-def of_tokens(model: Any, log_prob: Any) -> float:
+def of_tokens(model: Model, log_prob: Tensor | NDArray[np.float64]) -> float:
     """Tolerance of a token's log-probability in nats, from those scored, (..., T), in its batch."""
-    return of_model(model, log_prob.shape[-1]) * max(1.0, float(abs(log_prob).max()))
+    return of_model(model, log_prob.shape[-1]) * max(1.0, -float(log_prob.min()))
 
 
-def of_sum(model: Any, terms: int, length: int = 1) -> float:
+def of_sum(model: Model, terms: int, length: int = 1) -> float:
     """Tolerance in nats of a sum of ``terms`` log-probabilities, signs included: a difference of sums may be near 0.
 
     Its terms are taken to be of the size of a uniform guess's, log V, and to be rounded independently.
@@ -75,12 +84,12 @@ def of_sum(model: Any, terms: int, length: int = 1) -> float:
     return of_model(model, length) * max(1.0, math.log(model.vocabulary)) * math.sqrt(terms)
 
 
-def of_gradient(model: Any, length: int = 1) -> float:
+def of_gradient(model: Model, length: int = 1) -> float:
     """Tolerance of a gradient's entries, relative to the largest of all its entries."""
     return math.sqrt(3) * of_model(model, length)
 
 
-def of_functional(model: Any, length: int = 1) -> float:
+def of_functional(model: Model, length: int = 1) -> float:
     """Tolerance of variances, biases and gaps of log-probabilities, relative to themselves."""
     return CONDITION * of_model(model, length)
 

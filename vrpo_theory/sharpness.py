@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.instances import gradient_law, score_law
+from vrpo_theory.instances import GradientLaw, StatedLaw, gradient_law, score_law
 from vrpo_theory.randomness import Address
 from vrpo_theory.statements import Statement
 
 Array = NDArray[np.float64]
+Law: TypeAlias = StatedLaw | GradientLaw
 
 DOMAINS = ("score law", "gradient law")
 """Domains whose laws are searched; statements of the others are held by their witnesses."""
@@ -32,11 +33,11 @@ class Sharpness:
     ratio : float
         Largest lhs/rhs found; 1 means that the bound is attained, above 1 that it is broken.
     law : StatedLaw or GradientLaw
-        From `vrpo_theory.statements`.
+        From `vrpo_theory.instances`; None if nothing was tried.
     """
 
     ratio: float
-    law: Any
+    law: Law | None
 
 
 def search(statement: Statement, *, seed: int = 0, atoms: Sequence[int] = (2, 3), starts: int = 10) -> Sharpness:
@@ -82,17 +83,17 @@ def _starts(statement: Statement, size: int, starts: int, uniform: Callable[...,
     return z.reshape(starts, -1)
 
 
-def _law(statement: Statement, z: Array, size: int) -> Any:
+def _law(statement: Statement, z: Array, size: int) -> Law:
     """A law from unconstrained numbers: log-weights, values, and gradients in one dimension."""
     rows = z.reshape(-1, size)
     weight = np.exp(rows[0] - rows[0].max())
     rows = np.concatenate([rows[:1], np.clip(rows[1:], -LARGEST, LARGEST)])
-    law = score_law if statement.domain == "score law" else gradient_law
-    x = law(weight / weight.sum(), *rows[1:])
-    return statement.restrict(x) if statement.restrict else x
+    prob, found = weight / weight.sum(), rows[1:]
+    x = score_law(prob, *found) if statement.domain == "score law" else gradient_law(prob, *found)
+    return cast(Law, statement.restrict(x)) if statement.restrict else x
 
 
-def _ratio(statement: Statement, law: Any) -> tuple[float, Any]:
+def _ratio(statement: Statement, law: Law) -> tuple[float, Law]:
     lhs, rhs = statement.sides(law)[:2]
     return (used(lhs, rhs) if min(abs(rhs), law.variance) > SMALLEST else -1.0), law
 

@@ -25,7 +25,8 @@ class Wrapped(TorchModel):
     Parameters
     ----------
     module : PreTrainedModel
-        Shared, not copied; its weights, device and dtype are the predictor's.
+        Shared, not copied; its weights, device and dtype are the predictor's. A subclass that calls methods of its own
+        kind of module names it: ``module: LLaDAModelLM``.
     vocabulary : int
         Ids a response may hold.
     mask_token_id : int
@@ -38,7 +39,7 @@ class Wrapped(TorchModel):
 
     def __init__(self, module: PreTrainedModel, vocabulary: int, mask_token_id: int, max_length: int) -> None:
         super().__init__()
-        self.module: Any = module
+        self.module = module
         self.vocabulary, self.mask_token_id, self.max_length = vocabulary, mask_token_id, max_length
         self._checkpointed = False
         self._hashed: tuple[object, str] | None = None

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 
-from vrpo_theory.designs._quadrature import floored, require_floor
-from vrpo_theory.designs.base import DESIGNS, Block, Design, Entry, Timesteps, equal_shares
+from vrpo_theory.designs._quadrature import floored
+from vrpo_theory.designs.base import DESIGNS, Block, Entry, Timesteps, equal_shares
+from vrpo_theory.designs.iid import IidTime
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
 
 @dataclass(frozen=True)
-class LowDiscrepancy(Design):
+class LowDiscrepancy(IidTime):
     """t_j = eps + (1 - eps)(j - 1 + u)/n with one u for all j; MDLM calls it antithetic.
 
-    Parameters
-    ----------
-    eps : float
-        Floor of t, in [0, 1), as in `IidTime`.
+    Every t is uniform on [eps, 1] as in `IidTime`, whose parameter and bias it has; but no two are independent.
     """
 
-    eps: float
-
     name = "low_discrepancy"
-    form = "time"
-
-    def __post_init__(self) -> None:
-        require_floor(self.name, self.eps)
-
-    @property
-    def unbiased(self) -> bool:
-        """Only without a floor."""
-        return self.eps == 0
-
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        return cls(1e-3), cls(0.0)
+    iid_timesteps = False
 
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:

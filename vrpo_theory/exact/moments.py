@@ -71,7 +71,7 @@ def margin_variance(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequenc
     Parameters
     ----------
     sides : sequence of "chosen", "rejected"
-        One of them alone gives that response's part of the margin.
+        As in `margin_mean`.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
@@ -11,10 +11,15 @@ from vrpo_theory import instances
 from vrpo_theory.statements import _experiments as experiments
 from vrpo_theory.types import Budget, Profile
 
+Instance: TypeAlias = (
+    instances.StatedLaw | instances.GradientLaw | instances.StatedTable | experiments.EstimatorLaw
+    | experiments.MarginLaw | Profile
+)  # fmt: skip
+"""What a statement is about."""
 BUDGETS = (Budget(1, 1), Budget(2, 1), Budget(1, 2), Budget(2, 2), Budget(3, 1))
 
 
-def random_instance(domain: str, rng: np.random.Generator) -> Any:
+def random_instance(domain: str, rng: np.random.Generator) -> Instance:
     """A random instance of a domain; KeyError for a domain that does not exist."""
     return GENERATORS[domain](rng)
 
@@ -79,7 +84,7 @@ def _profile(rng: np.random.Generator) -> Profile:
     return Profile(mean, factor @ factor.transpose(0, 2, 1))
 
 
-GENERATORS: dict[str, Callable[[np.random.Generator], Any]] = {
+GENERATORS: dict[str, Callable[[np.random.Generator], Instance]] = {
     "score law": _score_law,
     "gradient law": _gradient_law,
     "estimator law": _estimator_law,

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vrpo_theory.registry import Registry
-from vrpo_theory.statements._random import GENERATORS, random_instance
+from vrpo_theory.statements._random import GENERATORS, Instance, random_instance
 
 Relation = Literal["=", "<=", "approx", "implies", "diverges"]
 Domain = Literal["score law", "gradient law", "estimator law", "margin law", "profile", "mask table"]
@@ -22,6 +22,7 @@ Verdict = Literal[
     "false as printed",
 ]
 Sides = Callable[[Any], tuple[Any, ...]]
+"""An instance of the statement's own domain to its sides; Any stands for the `Instance` of that domain."""
 
 UNTRUSTED: tuple[Verdict, ...] = ("heuristic", "false as printed")
 """Verdicts of statements that need not hold under their own assumptions."""
@@ -38,6 +39,7 @@ __all__ = [
     "STATEMENTS",
     "UNTRUSTED",
     "Domain",
+    "Instance",
     "Relation",
     "Statement",
     "Verdict",
@@ -94,17 +96,17 @@ class Statement:
     verdict: Verdict = "true"
     form: Literal["paper", "sharp"] = "paper"
     assumptions: tuple[str, ...] = ()
-    restrict: Callable[[Any], Any] | None = None
-    witness: Callable[[], Any] | None = None
-    violated_by: Callable[[], Any] | None = None
+    restrict: Callable[[Any], Instance] | None = None
+    witness: Callable[[], Instance] | None = None
+    violated_by: Callable[[], Instance] | None = None
     sharp: str | None = None
     constant: float | None = None
 
-    def holds(self, instance: Any, rounding: float = ROUNDING) -> bool:
+    def holds(self, instance: Instance, rounding: float = ROUNDING) -> bool:
         """Whether the relation holds at an instance, up to rounding."""
         return _HOLDS[self.relation](rounding, *self.sides(instance))
 
-    def instance(self, rng: np.random.Generator) -> Any:
+    def instance(self, rng: np.random.Generator) -> Instance:
         """A random instance that satisfies the assumptions."""
         x = random_instance(self.domain, rng)
         return self.restrict(x) if self.restrict else x

@@ -11,19 +11,20 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch.optim import AdamW
 from tqdm import tqdm
 
 from vrpo_theory.training import checkpoint
+from vrpo_theory.types import Trainable
 
 
 class Objective(Protocol):
     """What is minimised."""
 
-    def backward(self, model: Any, step: int) -> float:
+    def backward(self, model: Trainable, step: int) -> float:
         """Put the gradient of the step's mean loss in ``.grad``, which is empty; return the loss, in nats."""
         ...
 
@@ -61,7 +62,7 @@ class Schedule:
 
 
 def train(
-    model: Any,
+    model: Trainable,
     objective: Objective,
     schedule: Schedule,
     *,
@@ -74,7 +75,7 @@ def train(
 
     Parameters
     ----------
-    model : torch module
+    model : Trainable
         Only parameters that require gradients are trained.
     path : path, optional
         Checkpoint file: where the run goes on if it exists; written every ``every`` steps and at the end.
@@ -103,7 +104,7 @@ def train(
 
 
 def _step(
-    model: Any,
+    model: Trainable,
     objective: Objective,
     schedule: Schedule,
     optimizer: AdamW,

@@ -76,6 +76,10 @@ class Trainable(Model, Protocol):
         """The parameters, in a fixed order."""
         ...
 
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The same with their names."""
+        ...
+
 
 @runtime_checkable
 class LookUp(Protocol):

@@ -26,6 +26,7 @@ class LLaDA(Wrapped):
         Shared, not copied; its weights, device and dtype are the predictor's.
     """
 
+    module: LLaDAModelLM
     limit = "max_sequence_length"
 
     def __init__(self, module: LLaDAModelLM) -> None:

@@ -12,6 +12,7 @@ from vrpo_theory.randomness import Address
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.statements import STATEMENTS, Statement
+from vrpo_theory.statements.base import Instance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,12 +59,12 @@ def _best(statement: Statement, context: Context) -> float:
     return max(found)
 
 
-def _used(statement: Statement, x: Any) -> float:
+def _used(statement: Statement, x: Instance) -> float:
     lhs, rhs = statement.sides(x)[:2]
     return sharpness.used(lhs, rhs) if rhs else 1.0
 
 
-def _random(statement: Statement, context: Context) -> list[Any]:
+def _random(statement: Statement, context: Context) -> list[Instance]:
     trials = context.own.repeats or TRIALS
     stream = Address(context.seed, f"bounds {statement.name}", trials, 1, b"").uniforms().level(trials)
     return [statement.instance(np.random.default_rng(int(u * 2**53))) for u in stream]
