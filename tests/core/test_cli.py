@@ -182,19 +182,21 @@ def test_reproduce_writes_checks_and_detects_a_difference(reproduce, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "methods"),
-    [("auto", {"pooled", "paper"}), ("paper", {"mc", "paper"}), ("both", {"mc", "pooled", "paper"})],
-)
-def test_real_checkpoints_and_pairs(reproduce, pairs, tmp_path, protocol, methods):
+    ("protocol", "methods", "gradient"),
+    [("auto", {"pooled", "paper"}, "auto"), ("paper", {"mc", "paper"}, "none"),
+     ("both", {"mc", "pooled", "paper"}, "none")],
+)  # fmt: skip
+def test_real_checkpoints_and_pairs(reproduce, pairs, tmp_path, protocol, methods, gradient):
     """Two pairs, one too long for exact: pooled by default, or the paper's repeats; the proxy gradient."""
-    options = ("--protocol", protocol, "--pool", "4,2", "--json")
+    options = ("--protocol", protocol, "--pool", "4,2", "--gradient", gradient, "--json")
     result = reproduce(tmp_path / "out", *checkpoints(pairs), *options)
     assert result.exit_code == 0, result.output
     cells = json.loads(result.stdout)["exhibits"]["table3"]["cells"]
     assert {c["column"]["model"] for c in cells} == {"policy"}
     assert {c["method"] for c in cells} == methods
-    gradient = [c for c in cells if c["row"] == "var_gradient"]
-    assert all(c["value"] > 0 and "up-projection" in c["note"] and c["n_pairs"] == 2 for c in gradient)
+    gradients = [c for c in cells if c["row"] == "var_gradient" and c["value"] is not None]
+    assert bool(gradients) == (gradient == "auto")
+    assert all(c["value"] > 0 and "up-projection" in c["note"] and c["n_pairs"] == 2 for c in gradients)
     bias = [c for c in cells if c["row"] == "bias_loss"]
     assert all((c["value"] is None) == (c["method"] == "mc") for c in bias)
 

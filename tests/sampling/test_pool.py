@@ -77,7 +77,7 @@ def test_every_column_from_one_pool():
 
 
 @pytest.mark.statistical(rate=1e-9, detects="a pool that needs more than a quarter of the paper's forward passes")
-@pytest.mark.parametrize("columns", [COLUMNS[::2], pytest.param(COLUMNS[1::2], marks=pytest.mark.soak)])
+@pytest.mark.parametrize("columns", [COLUMNS[:1], pytest.param(COLUMNS[1:], marks=pytest.mark.soak)])
 def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price(columns):
     """Root mean square errors of the mean over pairs, 40 pools of 192 evaluations against 40 times 8 repeats of 800."""
     budget = Budget(12, 4)
@@ -101,7 +101,7 @@ def test_a_pool_is_as_precise_as_repeats_at_four_times_the_price(columns):
         assert rms[0] < rms[1]
 
 
-@pytest.mark.parametrize("columns", [COLUMNS[::5], pytest.param(COLUMNS[1:5], marks=pytest.mark.soak)])
+@pytest.mark.parametrize("columns", [COLUMNS[5:], pytest.param(COLUMNS[:5], marks=pytest.mark.soak)])
 def test_losses_come_near_the_exact_law(columns):
     pools = draw_pools(ANSWERS, Budget(150, 4), seed=2)
     for n_t, n_yt, shared in columns:
