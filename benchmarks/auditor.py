@@ -14,7 +14,7 @@ import torch
 from vrpo_theory.auditing import audit
 from vrpo_theory.auditing.zoo import ZOO
 
-QUICK = {"lengths": (2,), "n": (8,), "toys": ("copied",)}
+QUICK = {"lengths": (2,), "n": (1,), "toys": ("copied",)}
 
 
 def specimen(name: str, *, quick: bool) -> measuring.Row:
