@@ -120,6 +120,6 @@ def _number(value: Any) -> float | None:
         return math.inf
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     shape = getattr(value, "shape", None) or ()
     return f"a {type(value).__name__} of shape {tuple(shape)}" if len(shape) else " ".join(repr(value).split())[:60]

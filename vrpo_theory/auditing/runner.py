@@ -37,8 +37,8 @@ def audit(
     Parameters
     ----------
     estimator : callable
-        ``(model, prompt_ids, answer_ids, n, generator)`` to an estimate of the ELBO in nats (a sum over tokens, hence
-        negative), or (estimate, standard error). ``model(input_ids, attention_mask=None).logits`` takes int64 (B, T)
+        ``(model, prompt_ids, answer_ids, n, generator)`` to an estimate of the ELBO in nats (a sum over tokens, so it
+        is negative), or (estimate, standard error). ``model(input_ids, attention_mask=None).logits`` takes int64 (B, T)
         and gives (B, T, V); ``model.config.mask_token_id``; ids are int64 (P,) and (L,); n is the number of forward
         rows it may use; all randomness comes from ``generator``, a torch.Generator. ``batch_size`` is passed if its
         signature has it: 1, and min(n, 16).

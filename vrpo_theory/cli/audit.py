@@ -45,8 +45,8 @@ def audit(
     \b
       FUNCTION(model, prompt_ids, answer_ids, n, generator)
 
-    and returns the estimated ELBO in nats (a sum over tokens, hence negative) as one number, or a tuple of it and its
-    standard error (None where there is none).
+    and returns the estimated ELBO in nats (a sum over tokens, so it is negative) as one number, or a tuple of it and
+    its standard error (None where there is none).
 
     \b
       model       a masked predictor, a torch module on the CPU:

@@ -69,7 +69,7 @@ def text_row(row: dict[str, Any]) -> TextRow:
     return TextRow(before, sides[0][-1], sides[1][-1], raw, _context(row), verbatim, system is not None)
 
 
-def _value(value: Any, name: str) -> str | list[Message]:
+def _value(value: object, name: str) -> str | list[Message]:
     if not isinstance(value, list):
         return text(value, name)
     found = messages(value, name)

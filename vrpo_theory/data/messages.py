@@ -19,7 +19,7 @@ def said(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
-def holds(value: Any) -> bool:
+def holds(value: object) -> bool:
     """Whether a field of a message or a column says something."""
     return value not in (None, "", [], {})
 
@@ -31,7 +31,7 @@ def messages(value: list[Any], name: str) -> list[Message]:
     return [_message(message, f"{name}[{position}]") for position, message in enumerate(value)]
 
 
-def _message(value: Any, name: str) -> Message:
+def _message(value: object, name: str) -> Message:
     if not isinstance(value, dict):
         raise RowError(f"{name} must be a message with role and content, got {brief(value)}")
     silent = value.get("role") == "assistant" and bool(value.get("tool_calls"))
@@ -45,7 +45,7 @@ def _message(value: Any, name: str) -> Message:
     return {key: item for key, item in value.items() if item is not None}
 
 
-def _content(value: Any, name: str, role: str) -> str:
+def _content(value: object, name: str, role: str) -> str:
     """Text; a list with one part of text is that text, and a tool may return nothing."""
     if role == "tool" and value == "":
         return ""
@@ -54,7 +54,7 @@ def _content(value: Any, name: str, role: str) -> str:
     return text(value, name)
 
 
-def text(value: Any, name: str) -> str:
+def text(value: object, name: str) -> str:
     """The text itself; RowError if it is blank, or holds what no tokenizer can take."""
     if not isinstance(value, str):
         raise RowError(f"{name} must be text, got {brief(value)}")

@@ -78,7 +78,7 @@ def _require(module: str, path: str | Path, what: str) -> None:
         raise InputError(f"{path}: {what} needs {name}: pip install -e '.[datasets]', or write JSON Lines") from None
 
 
-def _without_null(value: Any) -> Any:
+def _without_null(value: object) -> Any:
     """Tables fill the fields that a row lacks with null; here they are absent again."""
     if isinstance(value, dict):
         return {key: _without_null(item) for key, item in value.items() if item is not None}

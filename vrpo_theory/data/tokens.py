@@ -30,7 +30,7 @@ def token_row(row: dict[str, Any]) -> TokenRow:
     return TokenRow(prompt, chosen, rejected)
 
 
-def _ids(value: Any, name: str) -> tuple[int, ...]:
+def _ids(value: object, name: str) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise RowError(f"{name} must be a list of token ids, got {brief(value)}")
     for position, token in enumerate(value):

@@ -13,6 +13,7 @@ from vrpo_theory import tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 COLOURS = (
     "#3b6ea8", "#d9822b", "#7a7a7a", "#4f9d69", "#a85a8c", "#b5a642", "#1b998b", "#c44536", "#6f4e37", "#8fb8de",
@@ -74,7 +75,7 @@ def set_scale(axis: Any, name: str, **options: Any) -> None:
         _thin_labels(axis, values)
 
 
-def _thin_labels(axis: Any, values: Sequence[float]) -> None:
+def _thin_labels(axis: Axis, values: Sequence[float]) -> None:
     """Labels of a logarithmic axis that do not overprint: decades, or 1, 2, 5 where there are few of them."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -92,7 +93,7 @@ def finish(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
     say_if_empty(axes)
 
 
-def name_ticks(axis: Any, names: Sequence[str], **style: Any) -> None:
+def name_ticks(axis: Axis, names: Sequence[str], **style: Any) -> None:
     """A tick for every name."""
     axis.set_ticks(range(len(names)), [_plain(name) for name in names], fontsize="small", parse_math=False, **style)
 

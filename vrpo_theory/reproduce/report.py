@@ -85,7 +85,7 @@ def _span(interval: Sequence[float]) -> str:
     return "{:.2g}..{:.2g}".format(*interval)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     words = {"order holds": "holds", "order fails": "fails", "inconclusive": "?"}
     return words.get(value, value) if isinstance(value, str) else f"{value:.3g}"
 

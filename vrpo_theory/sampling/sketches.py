@@ -25,7 +25,7 @@ from vrpo_theory.randomness import POOL, Address
 from vrpo_theory.sampling.pool import Pool
 from vrpo_theory.sampling.spread import Spread
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import SIDES, Budget, Case, Estimate, Request, Side
+from vrpo_theory.types import SIDES, Budget, Case, Estimate, Model, Request, Side
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
@@ -205,21 +205,21 @@ def draw_gradient_pool(
     """
     kept = Pool({side: terms[:steps] for side, terms in pool.terms.items()})
     draws = Scheme(budget=pool.budget).draw(case.pair, seed=seed, repeat=POOL)
-    chosen = select_parameters(case.policy, parameters)
+    model, chosen = trainable(case.policy), select_parameters(case.policy, parameters)
     out: dict[Side, Array] = {}
-    with differentiating(trainable(case.policy), chosen):
+    with differentiating(model, chosen):
         for side, draw in zip(SIDES, draws, strict=True):
             n = kept.budget.n
             weights = pool.budget.n * PLAIN.weights(draw.masks)[:n]
             rows = [
-                _sketched(case.policy, chosen, (draw.response, draw.masks.mask[[k]]), weights[[k]], size, seed)
+                _sketched(model, chosen, (draw.response, draw.masks.mask[[k]]), weights[[k]], size, seed)
                 for k in range(n)
             ]
             out[side] = np.array(rows).reshape(kept.budget.n_t, kept.budget.n_yt, size)
     return GradientPool(kept, out)
 
 
-def _sketched(model: Any, chosen: Sequence[Any], request: Request, weights: Array, size: int, seed: int) -> Array:
+def _sketched(model: Model, chosen: Sequence[Any], request: Request, weights: Array, size: int, seed: int) -> Array:
     import torch
 
     value = batching.weighted_sum(model, [request], [weights])

@@ -26,7 +26,7 @@ def differences(stored: Mapping[str, str], given: Mapping[str, str], free: Colle
     ]
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(value, dict) and value:
         for key, part in value.items():
             yield from _leaves(part, f"{name}.{key}" if name else key)

@@ -23,6 +23,7 @@ from vrpo_theory.types import Case, Estimate
 from vrpo_theory.uncertainty import quotient
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from vrpo_theory.exact import LossGradientMoments
@@ -154,14 +155,14 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _plot_ratios(ax: Any, cells: Sequence[Mapping[str, Any]], model: str) -> None:
+def _plot_ratios(ax: Axes, cells: Sequence[Mapping[str, Any]], model: str) -> None:
     full, proxy = ([c for c in cells if c["row"] == f"var_gradient_{name}_ratio"] for name in PARAMETERS)
     series = {"paper (8B), proxy": printed(proxy)}
     series |= points(proxy, lambda column: "proxy") | points(full, lambda column: "all parameters")
     plotting.grouped_dots(ax, series, title=f"{model}: variance of the gradient", ylabel="ratio to base")
 
 
-def _plot_pairs(ax: Any, cells: Sequence[Mapping[str, Any]]) -> None:
+def _plot_pairs(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
     """A line rises throughout where the proxy ranks a pair's configurations as all parameters do."""
     found: dict[str, list[tuple[float, float]]] = {}
     full, proxy = (
@@ -174,7 +175,7 @@ def _plot_pairs(ax: Any, cells: Sequence[Mapping[str, Any]]) -> None:
     plotting.curves(ax, drawn, title="variance, squared norm", xlabel="all parameters", ylabel="proxy")
 
 
-def _plot_bias(ax: Any, cells: Sequence[Mapping[str, Any]]) -> None:
+def _plot_bias(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
     left_out = [c for c in cells if c["row"] == "bias_gradient_full_loo"]
     columns = [c["column"] for c in left_out]
     plug_in = [c for c in cells if c["row"] == "bias_gradient_full" and c["column"] in columns]
