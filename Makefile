@@ -6,7 +6,7 @@ export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
 
 TESTS := $(BIN)/python -m pytest -n 2 --dist loadscope
-SUITE := $(TESTS) -m "not soak" tests
+SUITE := $(TESTS) --dist worksteal -m "not soak" tests
 NOTEBOOKS := $(TESTS) --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg notebooks
 # Kernels of other processors and of two threads, as environment variables choose them: the same numbers, to rounding.
 KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
@@ -36,7 +36,7 @@ test: $(VENV)/.test
 	$(MAKE) portable-quick
 
 soak: $(VENV)/.test
-	$(TESTS) -m soak tests
+	$(TESTS) --dist worksteal -m soak tests
 
 portable-quick: $(VENV)/.test
 	printf '%s\n' $(KERNELS) | xargs -P 2 -I{} sh -c 'env {} $(BIN)/python -m pytest $(NUMERIC) && echo "{}: passed"'
