@@ -7,7 +7,8 @@ Layers; a module imports only downwards, or inside its own folder; ``__main__`` 
 1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
 2. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
 3. ``schemes`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss, gradient),
-   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``convolution``. They may use each other.
+   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``packing`` (many masks of blocks in one
+   sequence), ``convolution``. They may use each other.
 4. ``exact`` (enumeration, laws and moments without noise), ``sampling`` (Monte Carlo, pools), ``store`` (evaluations
    that are kept).
 5. ``auditing``, ``planning``, ``training``, ``scoring``, ``sharpness``, ``plotting``, ``tables``. They may use each

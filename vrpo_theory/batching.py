@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vrpo_theory.types import Model, Request, Response
+from vrpo_theory import packing
+from vrpo_theory.packing import Piece
+from vrpo_theory.types import Model, Request, Response, packs
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,12 +18,21 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 2**12
 """Tokens per forward pass, padding included: four sequences of 1,024 tokens keep a GPU busy with 8B weights."""
 
-Piece = tuple[int, NDArray[np.int64]]
-"""Part of a request: its index, and the indices of some of its masks."""
+
+def batches(requests: Sequence[Request], batch_tokens: int, models: Sequence[object] = ()) -> Iterator[list[Piece]]:
+    """Every non-empty mask of the requests, sequences of like length together, in batches within a token budget.
+
+    Parameters
+    ----------
+    models : sequence, optional
+        That are to see the batches; where all of them pack (`vrpo_theory.packing`), a batch is a packed sequence.
+    """
+    lengths = {model.block_length if packs(model) else None for model in models} or {None}
+    (length,) = lengths if len(lengths) == 1 else (None,)
+    return _rectangles(requests, batch_tokens) if length is None else packing.packs(requests, batch_tokens, length)
 
 
-def batches(requests: Sequence[Request], batch_tokens: int) -> Iterator[list[Piece]]:
-    """Every non-empty mask of the requests, sequences of like length together, in batches within a token budget."""
+def _rectangles(requests: Sequence[Request], batch_tokens: int) -> Iterator[list[Piece]]:
     batch: list[Piece] = []
     held = 0
     for request in sorted(range(len(requests)), key=lambda r: answer_columns(requests[r][0]).stop):
@@ -61,6 +72,11 @@ def collate(requests: Sequence[Request], model: Model, pad: int = 0) -> tuple[Te
     return on_device[0], on_device[1], on_device[2], on_device[3]
 
 
+def log_prob(requests: Sequence[Request], model: Model) -> Tensor:
+    """Log-probabilities (B, T) of requests as `collate` lays them out, packed where the model can."""
+    return packing.log_prob(requests, model) if packs(model) else model.log_prob(*collate(requests, model))
+
+
 def weighted_sum(model: Model, requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> Tensor:
     """Sum over masks and tokens of weight times log-probability, in float64 and differentiable.
 
@@ -70,8 +86,8 @@ def weighted_sum(model: Model, requests: Sequence[Request], weights: Sequence[ND
     """
     import torch
 
-    log_prob = model.log_prob(*collate(requests, model))
-    return (log_prob.double() * torch.from_numpy(spread(requests, weights)).to(log_prob.device)).sum()
+    value = log_prob(requests, model)
+    return (value.double() * torch.from_numpy(spread(requests, weights)).to(value.device)).sum()
 
 
 def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -102,8 +118,8 @@ def forward(batch: Sequence[Request], model: Model) -> NDArray[np.float64]:
 
     try:
         with torch.no_grad():
-            log_prob: NDArray[np.float64] = model.log_prob(*collate(batch, model)).double().cpu().numpy()
-            return log_prob
+            found: NDArray[np.float64] = log_prob(batch, model).double().cpu().numpy()
+            return found
     except torch.OutOfMemoryError as error:
         reason = str(error).splitlines()[0]
     halves = _halves(batch)
@@ -111,8 +127,8 @@ def forward(batch: Sequence[Request], model: Model) -> NDArray[np.float64]:
         length = answer_columns(batch[0][0]).stop
         raise MemoryError(f"a single sequence of {length} tokens does not fit on {model.device} ({reason})")
     width = max(answer_columns(response).stop for response, _ in batch)
-    found = [forward(half, model) for half in halves]
-    return np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in found])
+    answers = [forward(half, model) for half in halves]
+    return np.concatenate([np.pad(x, ((0, 0), (0, width - x.shape[1]))) for x in answers])
 
 
 def _halves(batch: Sequence[Request]) -> tuple[list[Request], list[Request]] | None:

@@ -57,7 +57,10 @@ class Coupling:
         Policy and reference see the same masks (the paper's "antithetic sampling").
     levels_shared : bool
         Chosen and rejected have the same timesteps as well: the same uniforms choose them, through the quantiles of
-        each response's own length.
+        each response's own length. So do all blocks of block diffusion.
+    blocks_shared : bool
+        All blocks of a response have the same timesteps, as in the training losses of BD3-LM and SDAR. Without blocks
+        it changes nothing.
 
     Examples
     --------
@@ -69,11 +72,17 @@ class Coupling:
 
     shared: bool = True
     levels_shared: bool = False
+    blocks_shared: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("shared", "levels_shared"):
+        for name in ("shared", "levels_shared", "blocks_shared"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+
+    @property
+    def timesteps_shared(self) -> bool:
+        """Whether parts of the margin share their timesteps, so that they are not independent."""
+        return self.levels_shared or self.blocks_shared
 
     @property
     def groups(self) -> tuple[tuple[Contrast, ...], ...]:

@@ -62,7 +62,7 @@ def sweep(
     live = [(m, values) for m, values in zip(models, out, strict=True) if not isinstance(m, LookUp | Recorder)]
     if not live:
         return out
-    for pieces in batches(requests, batch_tokens):
+    for pieces in batches(requests, batch_tokens, [model for model, _ in live]):
         batch = select(requests, pieces)
         for model, values in live:
             for (request, rows), found in zip(pieces, _evaluate(batch, model), strict=True):
@@ -99,7 +99,7 @@ def _recorded(
         progress(sum(int(mask.any(1).sum()) for _, mask in requests) - lacking)
     if lacking:
         model = recorder.evaluator(lacking)
-        for pieces in batches(missing, batch_tokens):
+        for pieces in batches(missing, batch_tokens, [model]):
             batch = select(missing, pieces)
             recorder.record(batch, _evaluate(batch, model))
             if progress is not None:

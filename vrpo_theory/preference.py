@@ -190,7 +190,7 @@ def backward(
     else:
         slopes = np.full(1 + max(int(i.max()) for i in ids), -float(sigmoid(-score)))
     requests, weights = _weighted(draws, weighting, "policy", [beta / _groups(draws) * slopes[i] for i in ids])
-    for pieces in batching.batches(requests, batch_tokens):
+    for pieces in batching.batches(requests, batch_tokens, [policy]):
         part = [weights[r][rows] for r, rows in pieces]
         batching.weighted_sum(policy, batching.select(requests, pieces), part).backward()
     return score

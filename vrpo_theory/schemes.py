@@ -16,11 +16,13 @@ from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
 from vrpo_theory.registry import Registry, expression
-from vrpo_theory.types import Budget, PreferencePair, Side, as_count
+from vrpo_theory.types import SIDES, Budget, Case, PreferencePair, Response, Side, as_count
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
-KEYS = ("design", "weighting", "n_t", "n_yt", "shared", "levels_shared", "groups", "rejected")
+KEYS = ("design", "weighting", "n_t", "n_yt", "shared", "levels_shared", "blocks_shared", "groups", "rejected")
+RARE = ("levels_shared", "blocks_shared")
+"""Kinds of sharing that are written only where they are used."""
 MEMBERS = ("design", "weighting", "rejected")
 """Keys of designs and weights, which are written as calls."""
 EXAMPLE = "power_strata(power=2.0), two_way(), n_t=8, n_yt=1, groups=2"
@@ -118,26 +120,41 @@ class Scheme:
             )
         return Budget(self.budget.n_t * self.groups, self.budget.n_yt)
 
-    def draw(self, pair: PreferencePair, *, seed: int, repeat: int = 0, group: int = 0) -> tuple[Draw, ...]:
-        """Draw the masks of one group's every contrast."""
-        both = b"".join(sorted((pair.chosen.key, pair.rejected.key))) if self.coupling.levels_shared else None
+    def draw(self, pair: PreferencePair | Case, *, seed: int, repeat: int = 0, group: int = 0) -> tuple[Draw, ...]:
+        """Draw the masks of one group's every contrast.
 
-        def drawn(contrast: Contrast) -> Draw:
-            design, response = self.design_of(contrast.side), pair.side(contrast.side)
+        Parameters
+        ----------
+        pair : PreferencePair or Case
+            Under a case's models a response may have several parts, the blocks of block diffusion: each has masks of
+            its own. A pair alone says nothing of models, so its responses are whole.
+        """
+        sides = {side: pair.parts(side) for side in SIDES}
+        keys = {side: b"".join(sorted(part.key for part in parts)) for side, parts in sides.items()}
+
+        def drawn(contrast: Contrast, part: Response) -> Draw:
+            design = self.design_of(contrast.side)
             role = None if self.coupling.shared else contrast.roles[0]  # named only where the roles' masks differ
             n_t, n_yt = self.budget.n_t, self.budget.n_yt
-            address = Address(seed, design.address, n_t, n_yt, response.key, repeat, group, role, both)
-            return Draw(contrast, response, design.draw(address.uniforms(), response.length, self.budget), group)
+            levels = self._level_key(keys, contrast.side)
+            address = Address(seed, design.address, n_t, n_yt, part.key, repeat, group, role, levels)
+            return Draw(contrast, part, design.draw(address.uniforms(), part.length, self.budget), group)
 
-        return tuple(map(drawn, self.coupling.contrasts))
+        return tuple(drawn(contrast, part) for contrast in self.coupling.contrasts for part in sides[contrast.side])
 
-    def draws(self, pair: PreferencePair, *, seed: int, repeat: int = 0) -> tuple[Draw, ...]:
+    def _level_key(self, keys: Mapping[Side, bytes], side: Side) -> bytes | None:
+        """What the parts that share their timesteps have in common; None where each has its own."""
+        if self.coupling.levels_shared:
+            return b"".join(sorted(keys.values()))
+        return keys[side] if self.coupling.blocks_shared else None
+
+    def draws(self, pair: PreferencePair | Case, *, seed: int, repeat: int = 0) -> tuple[Draw, ...]:
         """Masks of all groups, one group after the other."""
         groups = range(self.groups)
         return tuple(draw for group in groups for draw in self.draw(pair, seed=seed, repeat=repeat, group=group))
 
     def document(self) -> dict[str, Any]:
-        """JSON form, read back by `from_document`; levels_shared and rejected are there only where they are used."""
+        """JSON form, read back by `from_document`; `RARE` keys are there only where they are used."""
         told = {
             "design": self.design.address,
             "weighting": self.weighting.spec,
@@ -146,7 +163,7 @@ class Scheme:
             "shared": self.coupling.shared,
             "groups": self.groups,
         }
-        rare = {"levels_shared": True} if self.coupling.levels_shared else {}
+        rare = {key: True for key in RARE if getattr(self.coupling, key)}
         return told | rare | ({} if self.rejected is None else {"rejected": self.rejected.address})
 
     @classmethod
@@ -162,12 +179,12 @@ class Scheme:
         unknown = set(document) - set(KEYS)
         if unknown:
             raise ValueError(f"a scheme has no {', '.join(sorted(map(repr, unknown)))}; it has: {', '.join(KEYS)}")
-        told = {**VRPO.document(), "levels_shared": False, "rejected": None, **document}
+        told = {**VRPO.document(), **dict.fromkeys(RARE, False), "rejected": None, **document}
         return cls(
             _member(DESIGNS, told["design"]),
             _member(WEIGHTINGS, told["weighting"]),
             Budget(told["n_t"], told["n_yt"]),
-            Coupling(told["shared"], told["levels_shared"]),
+            Coupling(told["shared"], **{key: told[key] for key in RARE}),
             told["groups"],
             None if told["rejected"] is None else _member(DESIGNS, told["rejected"]),
         )

@@ -73,11 +73,12 @@ def score_pairs(
 def forward_passes(cases: Sequence[Case], method: str, scheme: Scheme | None) -> int:
     """How many sequences `score_pairs` evaluates, for a progress bar."""
     full = [case for case in cases if enumerates(case, method, scheme)]
-    return exact.mask_count(full) + _sampled_passes(len(cases) - len(full), scheme or VRPO)
+    rest = [case for case in cases if not enumerates(case, method, scheme)]
+    return exact.mask_count(full) + _sampled_passes(rest, scheme or VRPO)
 
 
-def _sampled_passes(pairs: int, scheme: Scheme) -> int:
-    return len(ROLES) * len(SIDES) * scheme.passes * pairs
+def _sampled_passes(cases: Sequence[Case], scheme: Scheme) -> int:
+    return len(ROLES) * scheme.passes * sum(case.part_count for case in cases)
 
 
 def enumerates(case: Case, method: str, scheme: Scheme | None) -> bool:
@@ -88,24 +89,24 @@ def enumerates(case: Case, method: str, scheme: Scheme | None) -> bool:
 def choice(cases: Sequence[Case]) -> str:
     """What ``auto`` does without a scheme, and what it costs, in one line."""
     full = [case for case in cases if exact.within(case)]
-    rest, n_t = len(cases) - len(full), VRPO.budget.n_t
+    rest, n_t = [case for case in cases if not exact.within(case)], VRPO.budget.n_t
     parts = [f"exact: {len(full)} of {len(cases)} pairs, {exact.cost(full)}"] if full else []
     if rest:
         passes = _sampled_passes(rest, VRPO)
-        parts.append(f"sampled: {rest} of {len(cases)} pairs at n_t = {n_t}, {passes:,} forward passes")
+        parts.append(f"sampled: {len(rest)} of {len(cases)} pairs at n_t = {n_t}, {passes:,} forward passes")
     if full:
-        parts.append(f"--n-t {n_t} samples all, {_sampled_passes(len(cases), VRPO):,} forward passes")
+        parts.append(f"--n-t {n_t} samples all, {_sampled_passes(cases, VRPO):,} forward passes")
     return "; ".join(parts)
 
 
 def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
-    moments = exact.margin_moments(exact.profiles(tabulated), Scheme(coupling=coupling))
+    moments = exact.margin_moments(exact.block_profiles(tabulated), Scheme(coupling=coupling))
     margin = exact.true_margin(tabulated)
     return {
         "id": tabulated.pair.id,
         "method": "exact",
-        "elbo": _sides(lambda role, side: exact.table_of(tabulated, role, side).elbo),
-        "loglik": _sides(lambda role, side: exact.table_of(tabulated, role, side).log_likelihood),
+        "elbo": _sides(lambda role, side: exact.elbo_of(tabulated, role, side)),
+        "loglik": _sides(lambda role, side: exact.log_likelihood_of(tabulated, role, side)),
         "margin": margin,
         "margin_stderr": None,
         "score": beta * margin + 0.0,  # not -0.0 at beta = 0

@@ -60,7 +60,7 @@ def test_a_larger_pilot_evaluates_the_rest_and_counts_all(counted):
     assert sum(passes) == forward_passes(cases, 40)
     for few, many in zip(small.samples, large.samples, strict=True):
         for side in few:
-            for a, b in zip(few[side].groups, many[side].groups, strict=False):
+            for a, b in zip(few[side][0].groups, many[side][0].groups, strict=False):
                 assert (a.draw.masks.mask == b.draw.masks.mask).all()
                 assert (a.terms == b.terms).all()
 

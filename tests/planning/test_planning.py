@@ -240,7 +240,7 @@ def samples(answers, first, second):
             np.stack([answers.model(r).look_up(response, d.masks.mask) for r in ("policy", "reference")], 2)
             for d in groups
         ]
-        out[side] = Sample([Group(*each) for each in zip(groups, terms, strict=True)])
+        out[side] = [Sample([Group(*each) for each in zip(groups, terms, strict=True)])]
     return out
 
 

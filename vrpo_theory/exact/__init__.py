@@ -1,7 +1,18 @@
 """Exact engines: every mask is enumerated, so nothing is estimated."""
 
-from vrpo_theory.exact.cases import cost, mask_count, profiles, tabulate, true_margin, within
-from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks, table_of
+from vrpo_theory.exact.cases import (
+    block_profiles,
+    cost,
+    elbo_of,
+    log_likelihood_of,
+    mask_count,
+    profiles,
+    tabulate,
+    true_margin,
+    within,
+)
+from vrpo_theory.exact.complete import complete_draws
+from vrpo_theory.exact.enumeration import MAX_LENGTH, MaskTable, enumerate_masks, table_of, tables_of
 from vrpo_theory.exact.gaps import gap_profile
 from vrpo_theory.exact.gradients import GradientMoments, elbo_gradient_moments, score_gradient_moments
 from vrpo_theory.exact.grams import GRAM_LENGTH, GradientGram, gradient_grams
@@ -26,15 +37,19 @@ __all__ = [
     "MaskTable",
     "RatioMoments",
     "ScoreLaw",
+    "block_profiles",
+    "complete_draws",
     "contrast_moments",
     "convolves",
     "cost",
     "elbo_gradient_moments",
+    "elbo_of",
     "enumerate_masks",
     "estimator_law",
     "gap_profile",
     "gradient_grams",
     "leave_one_out_moments",
+    "log_likelihood_of",
     "log_ratio",
     "loss_estimator",
     "loss_gradient_moments",
@@ -49,6 +64,7 @@ __all__ = [
     "score_gradient_moments",
     "score_law",
     "table_of",
+    "tables_of",
     "tabulate",
     "true_margin",
     "within",

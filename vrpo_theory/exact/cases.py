@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vrpo_theory import batching, elbo
-from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of
+from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of, tables_of
 from vrpo_theory.exact.mask_profiles import profile
-from vrpo_theory.types import ROLES, SIDES, Case, Profile, Side, by_models
+from vrpo_theory.numerics import total
+from vrpo_theory.types import ROLES, SIDES, Case, Predictor, Profile, Response, Role, Side, block_length, by_models
 
 AUTO_MASKS = 512 * 8
 """Masks per response and model that are worth an exact value unasked: 512 times VRPO's budget of 8, or 12 tokens."""
 
 
 def within(case: Case, masks: int = AUTO_MASKS) -> bool:
-    """Whether each response of the pair has at most ``masks`` masks, 2^L of L tokens; the rule of ``auto``."""
-    longest = max(case.pair.chosen.length, case.pair.rejected.length)
-    return (1 << longest) <= masks
+    """Whether each part of the pair's responses has at most ``masks`` masks, 2^L of L tokens; the rule of ``auto``."""
+    return (1 << max(part.length for part in _parts(case))) <= masks
 
 
 def tabulate(
@@ -40,26 +40,31 @@ def tabulate(
     for indices in by_models(cases):
         group = [cases[k] for k in indices]
         models = list({id(m): m for m in (group[0].policy, group[0].reference)}.values())
-        used = [case.pair.side(side) for case in group for side in SIDES]
+        used = [part for case in group for part in _parts(case)]
         found = enumerate_masks(used, models, batch_tokens=batch_tokens, progress=progress)
         for model, answers in zip(models, found, strict=True):
             tables.setdefault(id(model), {}).update(answers.tables)
-    return [Case(Tables(tables[id(c.policy)]), Tables(tables[id(c.reference)]), c.pair) for c in cases]
+
+    def answers_of(model: Predictor) -> Tables:
+        return Tables(tables[id(model)], block_length(model))
+
+    return [Case(answers_of(case.policy), answers_of(case.reference), case.pair) for case in cases]
 
 
 def mask_count(cases: Sequence[Case]) -> int:
     """Forward passes that `tabulate` needs if no response is repeated."""
-    return sum(len(ROLES) * (2 ** case.pair.side(side).length - 1) for case in cases for side in SIDES)
+    return sum(len(ROLES) * (2**part.length - 1) for case in cases for part in _parts(case))
 
 
 def cost(cases: Sequence[Case]) -> str:
     """What enumeration costs, in words."""
-    most = max(2 ** case.pair.side(side).length - 1 for case in cases for side in SIDES)
-    return f"up to {most:,} masks per response and model, {mask_count(cases):,} forward passes in all"
+    most = max(2**part.length - 1 for case in cases for part in _parts(case))
+    part = "response" if cases[0].block_length is None else "block"
+    return f"up to {most:,} masks per {part} and model, {mask_count(cases):,} forward passes in all"
 
 
 def profiles(tabulated: Case) -> dict[Side, Profile]:
-    """Exact profiles of both responses of a tabulated case.
+    """Exact profiles of both responses of a tabulated case; InputError where a response has several blocks.
 
     Examples
     --------
@@ -72,6 +77,12 @@ def profiles(tabulated: Case) -> dict[Side, Profile]:
            [-7.759, -6.861]])
     """
     return {side: profile(*(table_of(tabulated, role, side) for role in ROLES)) for side in SIDES}
+
+
+def block_profiles(tabulated: Case) -> dict[Side, list[Profile]]:
+    """Exact profiles of every block of both responses; without block diffusion, one each."""
+    tables = {side: zip(*(tables_of(tabulated, role, side) for role in ROLES), strict=True) for side in SIDES}
+    return {side: [profile(*pair) for pair in pairs] for side, pairs in tables.items()}
 
 
 def true_margin(tabulated: Case) -> float:
@@ -88,5 +99,19 @@ def true_margin(tabulated: Case) -> float:
     return gain["chosen"] - gain["rejected"]
 
 
+def elbo_of(tabulated: Case, role: Role, side: Side) -> float:
+    """Exact ELBO of a response, the sum of its parts', in nats."""
+    return total([table.elbo for table in tables_of(tabulated, role, side)])
+
+
+def log_likelihood_of(tabulated: Case, role: Role, side: Side) -> float:
+    """Exact log-likelihood in nats, unmasked one by one in random order within each part, part after part."""
+    return total([table.log_likelihood for table in tables_of(tabulated, role, side)])
+
+
 def _gap(tabulated: Case, side: Side) -> float:
-    return table_of(tabulated, "policy", side).elbo - table_of(tabulated, "reference", side).elbo
+    return elbo_of(tabulated, "policy", side) - elbo_of(tabulated, "reference", side)
+
+
+def _parts(case: Case) -> list[Response]:
+    return [part for side in SIDES for part in case.parts(side)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vrpo_theory import batching, elbo
 from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import total
-from vrpo_theory.types import Case, Predictor, Response, Role, Side
+from vrpo_theory.types import Case, Predictor, Response, Role, Side, block_length
 
 MAX_LENGTH = 20
 
@@ -88,9 +88,17 @@ class MaskTable:
 
 @dataclass(frozen=True)
 class Tables:
-    """Tables of several responses under one model: answers in the model's place (`vrpo_theory.types.LookUp`)."""
+    """Tables of several responses under one model: answers in the model's place (`vrpo_theory.types.LookUp`).
+
+    Parameters
+    ----------
+    tables : mapping from a response's key to its table
+    block_length : int or None
+        The model's; then the responses are blocks.
+    """
 
     tables: Mapping[bytes, MaskTable]
+    block_length: int | None = None
 
     def look_up(self, response: Response, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Token terms (n, L) of masks (n, L); KeyError for a response that was not enumerated."""
@@ -107,13 +115,25 @@ def table_of(tabulated: Case, role: Role, side: Side) -> MaskTable:
     ------
     TypeError
         If the case holds models, not tables.
+    InputError
+        If the response has several blocks, each with a table of its own.
     """
+    tables = tables_of(tabulated, role, side)
+    if len(tables) > 1:
+        raise InputError(
+            f"this is not known for block diffusion: the {side} response has {len(tables)} blocks, expected one"
+        )
+    return tables[0]
+
+
+def tables_of(tabulated: Case, role: Role, side: Side) -> tuple[MaskTable, ...]:
+    """Tables of a response's parts under one model, whose ELBOs and log-likelihoods add up; TypeError as `table_of`."""
     tables = tabulated.model(role)
     if not isinstance(tables, Tables):
         raise TypeError(
             f"the {role} of pair {tabulated.pair.id!r} is no table: call vrpo_theory.tabulate([case]) first"
         )
-    return tables[tabulated.pair.side(side)]
+    return tuple(tables[part] for part in tabulated.parts(side))
 
 
 def enumerate_masks(
@@ -138,4 +158,7 @@ def enumerate_masks(
     unique = list({r.key: r for r in responses}.values())
     requests = [(r, all_masks(r.length)) for r in unique]
     swept = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
-    return [Tables({r.key: MaskTable(r, table) for r, table in zip(unique, values, strict=True)}) for values in swept]
+    return [
+        Tables({r.key: MaskTable(r, table) for r, table in zip(unique, values, strict=True)}, block_length(model))
+        for model, values in zip(models, swept, strict=True)
+    ]

@@ -145,7 +145,7 @@ def _gradients(
 
     kept = [torch.zeros(len(requests), p.numel(), dtype=p.dtype) for p in used]
     for row, request in enumerate(requests):
-        log_prob = model.log_prob(*batching.collate([request], model))
+        log_prob = batching.log_prob([request], model)
         found = torch.autograd.grad(log_prob.double().sum(), used, allow_unused=True)
         for out, gradient in zip(kept, found, strict=True):
             if gradient is not None:

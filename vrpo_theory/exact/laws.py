@@ -6,7 +6,7 @@ outcomes of sums of independent masks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vrpo_theory.convolution import Slot, Terms, convolve
 from vrpo_theory.couplings import Contrast
-from vrpo_theory.exact.enumeration import table_of
+from vrpo_theory.exact.enumeration import tables_of
 from vrpo_theory.exact.joint import FiniteLaw
 from vrpo_theory.exact.moments import require_separable
 from vrpo_theory.numerics import log_sigmoid, total
@@ -115,27 +115,31 @@ def score_law(tabulated: Case, scheme: Scheme, beta: float) -> ScoreLaw:
     """
     if not convolves(scheme):
         raise ValueError(f"{scheme}: masks or contrasts are not independent: laws do not convolve; use Monte Carlo")
-    slots = [slot for contrast in scheme.coupling.contrasts for slot in _slots(tabulated, contrast, scheme, beta)]
+    slots = [
+        slot
+        for contrast in scheme.coupling.contrasts
+        for sums in contrast_sums(tabulated, contrast)
+        for slot in _slots(sums, contrast, scheme, beta)
+    ]
     return ScoreLaw(*convolve(slots * scheme.groups, scheme.budget.n_yt))
 
 
 def convolves(scheme: Scheme) -> bool:
     """Whether the law of the score is a convolution of the laws of independent blocks of timesteps."""
     independent = all(design.independent_masks and design.convolvable for design in scheme.designs)
-    return independent and scheme.weighting.separable and not scheme.coupling.levels_shared
+    return independent and scheme.weighting.separable and not scheme.coupling.timesteps_shared
 
 
-def contrast_sums(tabulated: Case, contrast: Contrast) -> list[Array]:
-    """Masked sum of a contrast, the values over the masks of each count l = 0..L."""
-    tables = [
-        (c, table_of(tabulated, role, contrast.side)) for role, c in zip(ROLES, contrast.coefficients, strict=True)
-    ]
-    sums, counts = np.sum([c * table.sums for c, table in tables], axis=0), tables[0][1].counts
-    return [sums[counts == count] for count in range(counts.max() + 1)]
+def contrast_sums(tabulated: Case, contrast: Contrast) -> Iterator[list[Array]]:
+    """Masked sums of a contrast's every part: the values over the masks of each count l = 0..L."""
+    for tables in zip(*(tables_of(tabulated, role, contrast.side) for role in ROLES), strict=True):
+        sums = np.sum([c * table.sums for c, table in zip(contrast.coefficients, tables, strict=True)], axis=0)
+        counts = tables[0].counts
+        yield [sums[counts == count] for count in range(counts.max() + 1)]
 
 
-def _slots(tabulated: Case, contrast: Contrast, scheme: Scheme, beta: float) -> list[Slot]:
-    sums, design, share = contrast_sums(tabulated, contrast), scheme.design_of(contrast.side), beta / scheme.groups
+def _slots(sums: Sequence[Array], contrast: Contrast, scheme: Scheme, beta: float) -> list[Slot]:
+    design, share = scheme.design_of(contrast.side), beta / scheme.groups
     length = len(sums) - 1
     made: dict[int, Slot] = {}
     blocks = design.law(length, scheme.budget)

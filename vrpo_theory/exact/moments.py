@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from vrpo_theory.designs.base import Design
 from vrpo_theory.exact.blocks import Blocks, chance, joined_laws
 from vrpo_theory.numerics import total
 from vrpo_theory.schemes import VRPO, Scheme
-from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine
+from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine, each
 from vrpo_theory.weightings.base import Separable, Weighting
 
-Profiles = Mapping[Side, Profile]
+Profiles = Mapping[Side, Profile | Sequence[Profile]]
+"""Of each response: one profile, or those of its blocks under block diffusion."""
 Array = NDArray[np.float64]
 
 
@@ -27,7 +29,7 @@ def contrast_moments(profile: Profile, contrast: Contrast, scheme: Scheme = VRPO
     ValueError
         If timesteps are not iid, so that no such components exist; or as `margin_variance`.
     """
-    return _group_moments((contrast,), {contrast.side: profile}, scheme)
+    return _timestep_moments([_View(profile, contrast, scheme)])
 
 
 def margin_moments(profiles: Profiles, scheme: Scheme = VRPO) -> Moments:
@@ -41,7 +43,7 @@ def margin_moments(profiles: Profiles, scheme: Scheme = VRPO) -> Moments:
     >>> round(moments.mean, 4), round(moments.v_time, 4), round(moments.v_mask, 4)
     (-0.3797, 1.0904, 1.4654)
     """
-    return combine([_group_moments(group, profiles, scheme) for group in scheme.coupling.groups])
+    return combine([_timestep_moments(views) for views in _groups(profiles, scheme)])
 
 
 def margin_mean(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequence[Side] = SIDES) -> float:
@@ -58,8 +60,7 @@ def margin_mean(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequence[Si
         For a weighting that is not separable; those keep plain weighting's mean wherever they are admitted.
     """
     parts = []
-    for contrast in (c for c in scheme.coupling.contrasts if c.side in sides):
-        view = _View(profiles[contrast.side], contrast, scheme)
+    for view in (view for views in _groups(profiles, scheme, sides) for view in views):
         (blocks,) = joined_laws(view.design, (view.length,), scheme.budget)
         parts.append(blocks.times * blocks.moments(*view.terms(blocks))[0])
     return total(np.concatenate(parts))
@@ -87,13 +88,23 @@ def margin_variance(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequenc
     >>> round(margin_variance(profiles(answers), Scheme.parse("power_strata(), n_t=8")), 4)
     0.2131
     """
-    groups = [tuple(c for c in group if c.side in sides) for group in scheme.coupling.groups]
     parts = []
-    for group in filter(None, groups):
-        views = [_View(profiles[contrast.side], contrast, scheme) for contrast in group]
+    for views in _groups(profiles, scheme, sides):
         _, between, within = _components(_group_laws(views, scheme.budget), views)
         parts.append(between + within / scheme.budget.n_yt)
     return total(parts) / scheme.groups
+
+
+def _groups(profiles: Profiles, scheme: Scheme, sides: Sequence[Side] = SIDES) -> Iterator[list[_View]]:
+    """The independent parts of the margin: what shares its timesteps together, contrasts or blocks of a response."""
+    for group in scheme.coupling.groups:
+        views = [[_View(p, c, scheme) for p in each(profiles[c.side])] for c in group if c.side in sides]
+        if scheme.coupling.levels_shared and views:
+            yield [view for blocks in views for view in blocks]
+        elif scheme.coupling.blocks_shared:
+            yield from views
+        else:
+            yield from ([view] for blocks in views for view in blocks)
 
 
 def _group_laws(views: Sequence[_View], budget: Budget) -> tuple[Blocks, ...]:
@@ -103,8 +114,7 @@ def _group_laws(views: Sequence[_View], budget: Budget) -> tuple[Blocks, ...]:
     return joined_laws(design, lengths, budget)
 
 
-def _group_moments(group: Sequence[Contrast], profiles: Profiles, scheme: Scheme) -> Moments:
-    views = [_View(profiles[contrast.side], contrast, scheme) for contrast in group]
+def _timestep_moments(views: Sequence[_View]) -> Moments:
     design = views[0].design
     if not design.iid_timesteps:
         raise ValueError(f"{design.name}: timesteps are not iid, so V_t and V_yt do not apply; use margin_variance")
@@ -151,13 +161,14 @@ def _components(laws: Sequence[Blocks], views: Sequence[_View]) -> tuple[float, 
 
 
 def _shared(design: Design, laws: Sequence[Blocks], means: Sequence[Array]) -> float:
-    """Covariance of two responses' conditional means, where the same uniforms choose their timesteps."""
+    """Covariances of all pairs of conditional means, where the same uniforms choose the timesteps."""
     if not design.convolvable:
         raise ValueError(
             f"{design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
         )
-    each = [blocks.each(blocks.prob, blocks.conditional(mean)) for blocks, mean in zip(laws, means, strict=True)]
-    return total(laws[0].times * [_covariance(*x, *y) for x, y in zip(*each, strict=True)])
+    steps = [list(blocks.each(blocks.prob, blocks.conditional(mean))) for blocks, mean in zip(laws, means, strict=True)]
+    pairs = [[_covariance(*x, *y) for x, y in zip(*pair, strict=True)] for pair in combinations(steps, 2)]
+    return total(laws[0].times * pairs)
 
 
 def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:

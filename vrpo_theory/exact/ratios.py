@@ -68,10 +68,10 @@ def log_ratio(tabulated: Case, side: Side, coupling: Coupling, n_yt: int = 1) ->
     levels = []
     for c in contrasts:
         own = Contrast(side, (sign * c.coefficients[0], sign * c.coefficients[1]))
-        sums = contrast_sums(tabulated, own)
-        values = [(len(sums) - 1) / count * sums[count] for count in range(1, len(sums))]
-        mean = total([v.mean() for v in values]) / len(values)
-        levels.append([v - mean for v in values])
+        for sums in contrast_sums(tabulated, own):
+            values = [(len(sums) - 1) / count * sums[count] for count in range(1, len(sums))]
+            mean = total([v.mean() for v in values]) / len(values)
+            levels.append([v - mean for v in values])
     return LogRatio(levels, n_yt)
 
 

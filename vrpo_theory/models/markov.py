@@ -39,7 +39,7 @@ class Markov(TorchModel):
 
     def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
         """See `vrpo_theory.models.base.Model.log_prob`."""
-        left, right = _neighbours(answer & ~mask)
+        left, right = self._context(answer, mask, attention)
         row, column = mask.nonzero(as_tuple=True)
         left, right = left[row, column], right[row, column]
         forward, start = self._log_powers(mask.shape[1])
@@ -53,6 +53,10 @@ class Markov(TorchModel):
         value = torch.log_softmax(self.power * (from_left + to_right), -1)
         value = value.gather(1, tokens[row, column, None]).squeeze(1)
         return value.new_zeros(mask.shape).index_put((row, column), value)
+
+    def _context(self, answer: Tensor, mask: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns of the tokens that a masked one is seen between, as of `neighbours`."""
+        return neighbours(answer & ~mask)
 
     @torch.no_grad()
     def gap_sums(self, response: Response) -> NDArray[np.float64]:
@@ -85,7 +89,7 @@ class Markov(TorchModel):
         return torch.stack([ones, *powers]).log(), stationary.log()
 
 
-def _neighbours(visible: Tensor) -> tuple[Tensor, Tensor]:
+def neighbours(visible: Tensor) -> tuple[Tensor, Tensor]:
     """Columns of the nearest visible token to the left (-1: none) and to the right (T: none), each (B, T)."""
     width = visible.shape[1]
     column = torch.arange(width, device=visible.device).expand_as(visible)

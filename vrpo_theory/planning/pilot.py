@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pilot evaluations of one response, in independent groups."""
+    """Pilot evaluations of one response, or of one block of it, in independent groups."""
 
     groups: Sequence[Group]
 
@@ -89,19 +89,19 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Pilot:
-    """Samples of both responses of every pair."""
+    """Samples of both responses of every pair: one each, or one for every block."""
 
-    samples: Sequence[Mapping[Side, Sample]]
+    samples: Sequence[Mapping[Side, Sequence[Sample]]]
 
     @property
     def size(self) -> int:
         """Masks of a group."""
-        return len(self.samples[0]["chosen"].groups[0].draw.masks.mask)
+        return len(self.samples[0]["chosen"][0].groups[0].draw.masks.mask)
 
     @property
     def groups(self) -> int:
         """Independent groups of every response."""
-        return len(self.samples[0]["chosen"].groups)
+        return len(self.samples[0]["chosen"][0].groups)
 
     @property
     def evaluations(self) -> int:
@@ -110,21 +110,25 @@ class Pilot:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest response."""
-        return max(sample.length for pair in self.samples for sample in pair.values())
+        """Tokens of the longest response, or block."""
+        return max(sample.length for pair in self.by_pair() for sample in pair)
 
     @cached_property
     def rounding(self) -> Array:
         """Variance of each pair's margin that is only rounding, nats squared."""
-        return np.array([sum(sample.rounding for sample in pair.values()) for pair in self.samples])
+        return np.array([sum(sample.rounding for sample in pair) for pair in self.by_pair()])
+
+    def by_pair(self) -> list[list[Sample]]:
+        """The samples of each pair's two responses together."""
+        return [[sample for side in SIDES for sample in pair[side]] for pair in self.samples]
 
     def without(self, left_out: Collection[int]) -> Pilot:
         """The pilot without some groups of every response."""
-        return Pilot([{s: x.without(left_out) for s, x in pair.items()} for pair in self.samples])
+        return Pilot([{s: [x.without(left_out) for x in parts] for s, parts in p.items()} for p in self.samples])
 
-    def profiles(self) -> list[dict[Side, Profile]]:
+    def profiles(self) -> list[dict[Side, list[Profile]]]:
         """Estimated profiles, pair by pair."""
-        return [{side: sample.profile() for side, sample in pair.items()} for pair in self.samples]
+        return [{side: [x.profile() for x in parts] for side, parts in pair.items()} for pair in self.samples]
 
 
 def group_count(evaluations: int) -> int:
@@ -142,7 +146,7 @@ def group_count(evaluations: int) -> int:
 
 def forward_passes(cases: Sequence[Case], evaluations: int) -> int:
     """How many sequences `run_pilot` evaluates, for a progress bar."""
-    return len(cases) * len(ROLES) * len(SIDES) * group_count(evaluations) * SIZE
+    return len(ROLES) * sum(case.part_count for case in cases) * group_count(evaluations) * SIZE
 
 
 def run_pilot(
@@ -168,7 +172,7 @@ def run_pilot(
         For no evaluation.
     """
     groups = group_count(evaluations)
-    drawn = [SCHEME.draw(case.pair, seed=seed, repeat=PILOT, group=group) for case in cases for group in range(groups)]
+    drawn = [SCHEME.draw(case, seed=seed, repeat=PILOT, group=group) for case in cases for group in range(groups)]
     terms = _terms([case for case in cases for _ in range(groups)], drawn, batch_tokens, progress)
     kept = [
         [Group(draw, values) for draw, values in zip(*both, strict=True)] for both in zip(drawn, terms, strict=True)
@@ -177,9 +181,10 @@ def run_pilot(
     return Pilot([_samples(pair) for pair in pairs])
 
 
-def _samples(groups: Sequence[Sequence[Group]]) -> dict[Side, Sample]:
-    """A pair's groups, each of both sides, as a sample of each side."""
-    return {side: Sample([group[j] for group in groups]) for j, side in enumerate(SIDES)}
+def _samples(groups: Sequence[Sequence[Group]]) -> dict[Side, list[Sample]]:
+    """A pair's groups, each of all parts of both sides, as the samples of each side."""
+    parts = [Sample(group) for group in zip(*groups, strict=True)]
+    return {side: [x for x in parts if x.groups[0].draw.contrast.side == side] for side in SIDES}
 
 
 def _terms(

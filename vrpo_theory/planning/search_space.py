@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -12,10 +12,11 @@ from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.exact import margin_variance
+from vrpo_theory.exact.moments import Profiles
 from vrpo_theory.numerics import total, variance_estimate
 from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import SIDES, Budget, Profile, Side
+from vrpo_theory.types import SIDES, Budget, Profile, Side, each
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
@@ -98,20 +99,20 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None 
     return plain + joined
 
 
-def predicted(scheme: Scheme, profiles: Sequence[Mapping[Side, Profile]]) -> list[float]:
+def predicted(scheme: Scheme, profiles: Sequence[Profiles]) -> list[float]:
     """Variance of each pair's margin under plain weights, in nats squared, from profiles."""
     plain = replace(scheme, weighting=PLAIN)
-    return [total([_variance(plain, pair, side) for side in SIDES]) for pair in profiles]
+    return [total([_variance(plain, p, side) for side in SIDES for p in each(pair[side])]) for pair in profiles]
 
 
-def _variance(scheme: Scheme, profiles: Mapping[Side, Profile], side: Side) -> float:
+def _variance(scheme: Scheme, profile: Profile, side: Side) -> float:
     """One response's part. More timesteps than tokens form independent sets; each size of set is computed once."""
     n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
-    number = -(-n_t // profiles[side].length)
+    number = -(-n_t // profile.length)
     size, larger = divmod(n_t, number)
     times = {size: number - larger, size + 1: larger}
     return total([
-        count * (k / n_t) ** 2 * margin_variance(profiles, replace(scheme, budget=Budget(k, n_yt)), sides=[side])
+        count * (k / n_t) ** 2 * margin_variance({side: profile}, replace(scheme, budget=Budget(k, n_yt)), sides=[side])
         for k, count in times.items()
         if count
     ])  # fmt: skip
@@ -130,14 +131,14 @@ def _spread(pilot: Pilot, weighting: Weighting) -> float:
     """Sum over responses of the variance of a group's estimate."""
     return total([
         variance_estimate([group.estimate(weighting) for group in sample.groups]).value
-        for pair in pilot.samples
-        for sample in pair.values()
+        for pair in pilot.by_pair()
+        for sample in pair
     ])  # fmt: skip
 
 
 def score_estimates(pilot: Pilot) -> list[float]:
     """Margin of each pair in nats, from the pilot alone: used for predictions, never as an estimate of the score."""
     return [
-        total([np.mean([group.estimate(PLAIN) for group in pair[side].groups]) for side in SIDES])
-        for pair in pilot.samples
+        total([np.mean([group.estimate(PLAIN) for group in sample.groups]) for sample in pair])
+        for pair in pilot.by_pair()
     ]

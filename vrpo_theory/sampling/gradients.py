@@ -52,7 +52,7 @@ def gradient_variance(
     rows = []
     with differentiating(trainable(case.policy), chosen):
         for repeat in range(repeats):
-            draws = scheme.draws(case.pair, seed=seed, repeat=repeat)
+            draws = scheme.draws(case, seed=seed, repeat=repeat)
             known = None if scores is None else float(scores[repeat])
             preference.backward(case, draws, scheme.weighting, beta=beta, batch_tokens=batch_tokens, score=known)
             rows.append(_take_gradient(chosen))

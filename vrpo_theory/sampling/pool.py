@@ -21,10 +21,10 @@ from vrpo_theory.couplings import Contrast, Coupling
 from vrpo_theory.numerics import jackknife, sample_variance, total
 from vrpo_theory.randomness import POOL
 from vrpo_theory.sampling._pool_laws import left_out_means
-from vrpo_theory.sampling.scores import nested_moments
+from vrpo_theory.sampling.scores import nested_moments, passes
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import lemma5
-from vrpo_theory.types import SIDES, Budget, Case, Estimate, Moments, Side, combine
+from vrpo_theory.types import Budget, Case, Estimate, Moments, Side, combine
 
 Array = NDArray[np.float64]
 
@@ -164,10 +164,10 @@ def draw_pools(
     if budget.n_t < 3 or budget.n_yt < 2:
         raise ValueError(f"a pool needs at least 3 timesteps of 2 masks, got {budget.n_t} of {budget.n_yt}")
     scheme = Scheme(budget=budget)
-    draws = [scheme.draw(case.pair, seed=seed, repeat=POOL) for case in cases]
+    draws = [scheme.draw(case, seed=seed, repeat=POOL) for case in cases]
     addends = preference.contributions(cases, draws, scheme.weighting, batch_tokens=batch_tokens, progress=progress)
     shape = (budget.n_t, budget.n_yt, 2)
     return [
-        Pool({side: budget.n * values.reshape(shape) for side, values in zip(SIDES, row, strict=True)})
-        for row in addends
+        Pool({contrast.side: budget.n * values.reshape(shape) for contrast, values in passes(*row)})
+        for row in zip(draws, addends, strict=True)
     ]

@@ -44,12 +44,13 @@ def precision_deviations(
         Masks per response, shared by policy and reference.
     """
     scheme = Scheme(budget=budget)
-    draws = [d for case in cases for d in scheme.draw(case.pair, seed=seed, repeat=PRECISION)]
+    drawn = [scheme.draw(case, seed=seed, repeat=PRECISION) for case in cases]
+    draws = [d for row in drawn for d in row]
     requests = [(d.response, d.masks.mask) for d in draws]
     by_role = [_changes(cases[0].model(role), requests, batch_tokens) for role in ROLES]
-    found = []
-    for first in range(0, len(draws), len(scheme.coupling.contrasts)):
-        own = range(first, first + len(scheme.coupling.contrasts))
+    found, last = [], 0
+    for row in drawn:
+        own = range(last, last := last + len(row))
         sizes = np.concatenate([np.abs(change[k])[draws[k].masks.mask] for change in by_role for k in own])
         margin = [
             draws[k].contrast.coefficient(role) * elbo.estimate(draws[k].masks, change[k], scheme.weighting)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo, functionals, preference
-from vrpo_theory.couplings import Draw
+from vrpo_theory.couplings import Contrast, Draw
 from vrpo_theory.numerics import sample_variance, sigmoid, sum_of_means, total
 from vrpo_theory.schemes import VRPO, Scheme
 from vrpo_theory.types import ROLES, Budget, Case, Estimate, Moments, Role, Side, combine
 
 Drawn = tuple[Sequence[Draw], Sequence[NDArray[np.float64]]]
-"""Masks of every contrast, and each mask's addends of the two models' ELBOs."""
+"""Masks of every contrast's parts, and each mask's addends of the two models' ELBOs."""
+Passes = Sequence[tuple[Contrast, NDArray[np.float64]]]
+"""Of every contrast, each pass's addends of the two models' ELBOs, (n, 2)."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def replicate(
     0.32
     """
     drawn = _drawn([(case, repeat) for repeat in range(repeats)], scheme, seed, batch_tokens, progress)
-    return [_mean_moments([_moments(scheme, *group) for group in groups]) for groups in drawn]
+    return [_mean_moments([_moments(scheme, passes(*group)) for group in groups]) for groups in drawn]
 
 
 def _drawn(
@@ -124,10 +127,19 @@ def _drawn(
     """Every group of every case and repeat, evaluated."""
     groups = range(scheme.groups)
     cases = [case for case, _ in jobs for _ in groups]
-    draws = [scheme.draw(case.pair, seed=seed, repeat=repeat, group=group) for case, repeat in jobs for group in groups]
+    draws = [scheme.draw(case, seed=seed, repeat=repeat, group=group) for case, repeat in jobs for group in groups]
     addends = preference.contributions(cases, draws, scheme.weighting, batch_tokens=batch_tokens, progress=progress)
     found: list[Drawn] = list(zip(draws, addends, strict=True))
     return [found[start : start + scheme.groups] for start in range(0, len(found), scheme.groups)]
+
+
+def passes(draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Passes:
+    """A pass carries one mask of every part of a response: its addend is the sum of theirs."""
+    pairs = zip(draws, addends, strict=True)
+    return [
+        (contrast, np.sum([addend for _, addend in parts], axis=0))
+        for contrast, parts in groupby(pairs, lambda pair: pair[0].contrast)
+    ]
 
 
 def nested_moments(values: NDArray[np.float64], budget: Budget) -> Moments:
@@ -155,9 +167,9 @@ def between(values: NDArray[np.float64], budget: Budget) -> float:
     return float(sample_variance(values.reshape(-1, budget.n_t, budget.n_yt).sum((0, 2)) * budget.n_t))
 
 
-def _moments(scheme: Scheme, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> Moments:
+def _moments(scheme: Scheme, found: Passes) -> Moments:
     """Mean of the margin, and its components where timesteps are iid and their masks independent."""
-    parts = _parts(scheme, draws, addends)
+    parts = _parts(scheme, found)
     if not (scheme.iid and all(design.independent_masks for design in scheme.designs)):
         return Moments(total([part.sum() for part in parts]), None, None)
     return combine([nested_moments(part, scheme.budget) for part in parts])
@@ -174,21 +186,22 @@ def _mean_moments(found: Sequence[Moments]) -> Moments:
 
 def _summary(scheme: Scheme, drawn: Sequence[Drawn], beta: float) -> ScoreEstimate:
     """One estimate of a pair's score, the mean of independent groups."""
+    groups = [passes(draws, addends) for draws, addends in drawn]
     elbos: dict[tuple[Role, Side], Estimate] = {
-        (role, draw.contrast.side): _estimate(scheme, [[addends[k][:, column]] for _, addends in drawn])
-        for k, draw in enumerate(drawn[0][0])
+        (role, contrast.side): _estimate(scheme, [[group[k][1][:, column]] for group in groups])
+        for k, contrast in enumerate(scheme.coupling.contrasts)
         for column, role in enumerate(ROLES)
-        if draw.contrast.coefficients[column]
+        if contrast.coefficients[column]
     }
-    margin = _estimate(scheme, [_parts(scheme, draws, addends) for draws, addends in drawn])
-    moments = replace(_mean_moments([_moments(scheme, *group) for group in drawn]), mean=margin.value)
+    margin = _estimate(scheme, [_parts(scheme, group) for group in groups])
+    moments = replace(_mean_moments([_moments(scheme, group) for group in groups]), mean=margin.value)
     blocks = [preference.block_scores(draws, addends, scheme.weighting, beta) for draws, addends in drawn]
     return ScoreEstimate(elbos, margin, moments, beta, np.concatenate(blocks))
 
 
-def _parts(scheme: Scheme, draws: Sequence[Draw], addends: Sequence[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+def _parts(scheme: Scheme, found: Passes) -> list[NDArray[np.float64]]:
     """Addends of the margin by independent group of contrasts, (C, n) each."""
-    values = iter([preference.contrast_values(d, a) for d, a in zip(draws, addends, strict=True)])
+    values = iter([addend @ np.array(contrast.coefficients) for contrast, addend in found])
     return [np.stack([next(values) for _ in group]) for group in scheme.coupling.groups]
 
 

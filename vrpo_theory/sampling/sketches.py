@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import batching, functionals
-from vrpo_theory.couplings import Contrast
+from vrpo_theory.couplings import Contrast, Draw
 from vrpo_theory.models.base import differentiating, select_parameters, trainable
 from vrpo_theory.numerics import jackknife, sigmoid, total
 from vrpo_theory.randomness import POOL, Address
@@ -204,23 +204,29 @@ def draw_gradient_pool(
         If the model has no such parameters.
     """
     kept = Pool({side: terms[:steps] for side, terms in pool.terms.items()})
-    draws = Scheme(budget=pool.budget).draw(case.pair, seed=seed, repeat=POOL)
+    draws = Scheme(budget=pool.budget).draw(case, seed=seed, repeat=POOL)
     model, chosen = trainable(case.policy), select_parameters(case.policy, parameters)
     out: dict[Side, Array] = {}
     with differentiating(model, chosen):
-        for side, draw in zip(SIDES, draws, strict=True):
-            n = kept.budget.n
-            weights = pool.budget.n * PLAIN.weights(draw.masks)[:n]
+        for side in SIDES:
+            own = [draw for draw in draws if draw.contrast.side == side]
             rows = [
-                _sketched(model, chosen, (draw.response, draw.masks.mask[[k]]), weights[[k]], size, seed)
-                for k in range(n)
+                _sketched(model, chosen, *_one_pass(own, k, pool.budget.n), size, seed) for k in range(kept.budget.n)
             ]
             out[side] = np.array(rows).reshape(kept.budget.n_t, kept.budget.n_yt, size)
     return GradientPool(kept, out)
 
 
-def _sketched(model: Model, chosen: Sequence[Any], request: Request, weights: Array, size: int, seed: int) -> Array:
+def _one_pass(draws: Sequence[Draw], k: int, n: int) -> tuple[list[Request], list[Array]]:
+    """One mask of every part of a response, and the weights of its tokens, n times theirs in the estimate."""
+    requests = [(draw.response, draw.masks.mask[[k]]) for draw in draws]
+    return requests, [n * PLAIN.weights(draw.masks)[[k]] for draw in draws]
+
+
+def _sketched(
+    model: Model, chosen: Sequence[Any], requests: Sequence[Request], weights: Sequence[Array], size: int, seed: int
+) -> Array:
     import torch
 
-    value = batching.weighted_sum(model, [request], [weights])
+    value = batching.weighted_sum(model, requests, weights)
     return sketch(torch.autograd.grad(value, list(chosen)), size, seed)

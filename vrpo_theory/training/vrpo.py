@@ -72,7 +72,7 @@ class Vrpo:
 
     def _prefer(self, cases: list[Case], numbers: range) -> float:
         """Add the sum of the pairs' gradients; return their mean loss."""
-        draws = [self.scheme.draws(case.pair, seed=self.seed, repeat=i) for case, i in zip(cases, numbers, strict=True)]
+        draws = [self.scheme.draws(case, seed=self.seed, repeat=i) for case, i in zip(cases, numbers, strict=True)]
         addends = preference.contributions(cases, draws, self.scheme.weighting, batch_tokens=self.batch_tokens)
         drawn = list(zip(cases, draws, addends, strict=True))
         return total([self._add(*one) for one in drawn]) / self.batch

@@ -3,8 +3,9 @@
 from vrpo_theory.types._checks import as_count
 from vrpo_theory.types.cases import ROLES, Case, Role, by_models
 from vrpo_theory.types.masks import Budget, Form, Masks
-from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable
-from vrpo_theory.types.moments import Estimate, Moments, Profile, combine
+from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable, block_length
+from vrpo_theory.types.moments import Estimate, Moments, Profile, combine, each
+from vrpo_theory.types.packed import Packed, Packs, packs
 from vrpo_theory.types.responses import SIDES, PreferencePair, Response, Side
 from vrpo_theory.types.sampler import MaskSampler
 
@@ -20,6 +21,8 @@ __all__ = [
     "Masks",
     "Model",
     "Moments",
+    "Packed",
+    "Packs",
     "Predictor",
     "PreferencePair",
     "Profile",
@@ -30,6 +33,9 @@ __all__ = [
     "Side",
     "Trainable",
     "as_count",
+    "block_length",
     "by_models",
     "combine",
+    "each",
+    "packs",
 ]

@@ -109,3 +109,9 @@ class Recorder(Protocol):
 
 Predictor: TypeAlias = Model | LookUp | Recorder
 """A model, or what answers in its place."""
+
+
+def block_length(model: Predictor) -> int | None:
+    """Tokens of a block, for models of block diffusion: they have it as an attribute ``block_length``. Else None."""
+    length: int | None = getattr(model, "block_length", None)
+    return length

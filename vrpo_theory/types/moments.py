@@ -55,6 +55,11 @@ class Profile:
         return len(self.mean) - 1
 
 
+def each(profiles: Profile | Sequence[Profile]) -> Sequence[Profile]:
+    """The profiles of a response's parts: of its blocks under block diffusion, else of the whole response alone."""
+    return (profiles,) if isinstance(profiles, Profile) else profiles
+
+
 @dataclass(frozen=True)
 class Moments:
     """Mean and variance components of an estimate built on iid timesteps (2505.19223v2, Lemma 5).

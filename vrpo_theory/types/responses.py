@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from vrpo_theory.randomness import content_key
@@ -66,6 +67,27 @@ class Response:
         """Hash of the content; equal responses have equal keys, whatever row they came from."""
         return content_key(self.prompt, self.ids)
 
+    def blocks(self, length: int | None) -> tuple[Response, ...]:
+        """The small responses that block diffusion makes of it, each to all that lies before it, unmasked.
+
+        Blocks are counted from the start of the sequence, prompt included, so the first and the last may be short.
+
+        Parameters
+        ----------
+        length : int or None
+            Tokens of a whole block; None for models that see the whole response at once: it is its own only block.
+
+        Examples
+        --------
+        >>> [block.ids for block in Response(prompt=(7, 8, 9), ids=(1, 2, 3, 4, 5, 6)).blocks(4)]
+        [(1,), (2, 3, 4, 5), (6,)]
+        """
+        if length is None:
+            return (self,)
+        start, tokens = len(self.prompt), self.prompt + self.ids
+        edges = [start, *range((start // length + 1) * length, len(tokens), length), len(tokens)]
+        return tuple(Response(tokens[:a], tokens[a:b]) for a, b in pairwise(edges))
+
 
 @dataclass(frozen=True)
 class PreferencePair:
@@ -96,6 +118,10 @@ class PreferencePair:
     def side(self, side: Side) -> Response:
         """The response on one side, "chosen" or "rejected"."""
         return self.chosen if side == "chosen" else self.rejected
+
+    def parts(self, side: Side) -> tuple[Response, ...]:
+        """The whole response, as the only one that has an ELBO of its own; see `vrpo_theory.types.Case.parts`."""
+        return (self.side(side),)
 
     def swapped(self) -> PreferencePair:
         """The same pair with the preference reversed."""

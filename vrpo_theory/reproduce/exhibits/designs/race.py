@@ -74,7 +74,7 @@ class Race:
     def _replicate(self, schemes: Sequence[Scheme], k: int) -> None:
         """Work out those sums under schemes that draw the same masks."""
         case, seed = self.answers[k], self.context.seed
-        draws = [schemes[0].draw(case.pair, seed=seed, repeat=r) for r in range(self.repeats)]
+        draws = [schemes[0].draw(case, seed=seed, repeat=r) for r in range(self.repeats)]
         tokens = self.context.batch_tokens if all(map(exact.within, self.cases)) else LONG_TOKENS
         weightings = [scheme.weighting for scheme in schemes]
         addends = preference.contributions_by([case] * len(draws), draws, weightings, batch_tokens=tokens)

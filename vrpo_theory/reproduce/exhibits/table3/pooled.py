@@ -8,7 +8,7 @@ from vrpo_theory import sampling
 from vrpo_theory.reproduce.exhibits.table3.study import NEEDS_TWO, Measured, Study, Values, leaves_out, predictions
 from vrpo_theory.reproduce.options import POOL
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import ROLES, SIDES, Estimate
+from vrpo_theory.types import ROLES, Estimate
 
 GRADIENT_STEPS = 6
 """Timesteps of the pool whose masks are differentiated, one backward pass each."""
@@ -21,7 +21,7 @@ def pooled_rows(study: Study, known: Mapping[str, Values]) -> Iterator[Measured]
     context = study.context
     budget = context.own.pool or POOL
     cases = study.answers or study.cases
-    with context.bar("pool", len(ROLES) * len(SIDES) * budget.n * len(cases)) as progress:
+    with context.bar("pool", len(ROLES) * budget.n * sum(case.part_count for case in cases)) as progress:
         pools = sampling.draw_pools(
             cases, budget, seed=context.seed, batch_tokens=context.batch_tokens, progress=progress
         )
