@@ -6,9 +6,9 @@ Layers; a module imports only downwards, or inside its own folder; ``__main__`` 
    ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each other.
 1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
 2. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
-3. ``schemes`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss, gradient),
-   ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``packing`` (many masks of blocks in one
-   sequence), ``convolution``. They may use each other.
+3. ``schemes`` and ``scheme_text`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss,
+   gradient), ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``packing`` (many masks of blocks in
+   one sequence), ``convolution``. They may use each other.
 4. ``exact`` (enumeration, laws and moments without noise), ``sampling`` (Monte Carlo, pools), ``store`` (evaluations
    that are kept).
 5. ``auditing``, ``planning``, ``training``, ``scoring``, ``sharpness``, ``plotting``, ``tables``. They may use each

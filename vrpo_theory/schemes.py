@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 from collections.abc import Mapping
@@ -15,18 +14,10 @@ from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
-from vrpo_theory.registry import Registry, expression
+from vrpo_theory.scheme_text import EXAMPLE, KEYS, RARE, document_of, member
 from vrpo_theory.types import SIDES, Budget, Case, PreferencePair, Response, Side, as_count
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
-
-KEYS = ("design", "weighting", "n_t", "n_yt", "shared", "levels_shared", "blocks_shared", "groups", "rejected")
-RARE = ("levels_shared", "blocks_shared")
-"""Kinds of sharing that are written only where they are used."""
-MEMBERS = ("design", "weighting", "rejected")
-"""Keys of designs and weights, which are written as calls."""
-EXAMPLE = "power_strata(power=2.0), two_way(), n_t=8, n_yt=1, groups=2"
-FORM = f"write DESIGN, WEIGHTING, n_t=..., n_yt=..., shared=..., groups=..., for example {EXAMPLE!r}"
 
 
 @dataclass(frozen=True)
@@ -181,12 +172,12 @@ class Scheme:
             raise ValueError(f"a scheme has no {', '.join(sorted(map(repr, unknown)))}; it has: {', '.join(KEYS)}")
         told = {**VRPO.document(), **dict.fromkeys(RARE, False), "rejected": None, **document}
         return cls(
-            _member(DESIGNS, told["design"]),
-            _member(WEIGHTINGS, told["weighting"]),
+            member(DESIGNS, told["design"]),
+            member(WEIGHTINGS, told["weighting"]),
             Budget(told["n_t"], told["n_yt"]),
             Coupling(told["shared"], **{key: told[key] for key in RARE}),
             told["groups"],
-            None if told["rejected"] is None else _member(DESIGNS, told["rejected"]),
+            None if told["rejected"] is None else member(DESIGNS, told["rejected"]),
         )
 
     @property
@@ -208,12 +199,7 @@ class Scheme:
         ValueError
             For text that is not of this form; or as `from_document`.
         """
-        call = _call(text)
-        given = [*zip(MEMBERS, call.args, strict=False), *((k.arg, k.value) for k in call.keywords)]
-        document = {str(name): _value(name, node) for name, node in given}
-        if len(document) < len(call.args) + len(call.keywords) or len(call.args) > 2:
-            raise ValueError(f"scheme {text!r}: two members at most, then each option once; {FORM}")
-        return cls.from_document(document)
+        return cls.from_document(document_of(text))
 
 
 def read_scheme(source: str) -> Scheme:
@@ -236,30 +222,6 @@ def read_scheme(source: str) -> Scheme:
 def _require_kind(name: str, value: object, kind: type) -> None:
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be a {kind.__name__}, got {value!r}: Scheme.parse reads {EXAMPLE!r}")
-
-
-def _member(family: Registry[Any], spec: object) -> Any:
-    if not isinstance(spec, str):
-        raise ValueError(f"{family.kind} must be written as a call, such as 'power_strata(power=2.0)', got {spec!r}")
-    return family.build(spec)
-
-
-def _call(text: str) -> ast.Call:
-    """The text as the arguments of a call."""
-    call = expression(f"scheme({text})")
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or "*" in text:
-        raise ValueError(f"{text!r} is not of the form: {FORM}")
-    return call
-
-
-def _value(name: str | None, node: ast.expr) -> Any:
-    """Of an option: a member's call as text, anything else as a literal."""
-    if name in MEMBERS:
-        return ast.unparse(node)
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, True or False, got {ast.unparse(node)}") from None
 
 
 VRPO = Scheme()

@@ -15,7 +15,7 @@ LAYERS = (
     | {"documents", "errors", "files", "registry"},
     {"checkpoints"},
     {"statements", "designs", "weightings", "couplings", "models", "data"},
-    {"batching", "packing", "convolution", "elbo", "functionals", "preference", "schemes"},
+    {"batching", "packing", "convolution", "elbo", "functionals", "preference", "scheme_text", "schemes"},
     {"exact", "sampling", "store"},
     {"auditing", "planning", "plotting", "scoring", "sharpness", "tables", "training"},
     {"runs"},
