@@ -100,7 +100,9 @@ def test_gradients_are_sampled_for_a_few(cells):
     assert all(c["method"] == "mc" and c["stderr"] > 0 for c in found.values())
 
 
-@pytest.mark.parametrize(("model", "seed", "length"), [("tabular", 1, 6), ("markov", 0, 11), ("toy_llada", 1, 8)])
+@pytest.mark.parametrize(
+    ("model", "seed", "length"), [("tabular", 1, 6), ("markov", 0, 11), ("toy_llada", 1, 8), ("toy_llada", 4, 8)]
+)
 def test_a_fit_is_the_same_on_every_machine(model, seed, length):
     """Rounding moves no digit of it, and the ridge that sees to that costs less than 0.1% of the variance."""
     known = profiles(*tabulate([MODELS[model].case(seed, length)]))

@@ -18,6 +18,8 @@ GRID = 4096
 """Cells on which the density is constant."""
 RIDGE = 1e-5
 """Nats that a fit pays for half a squared log-parameter; its densities cost less than 0.1% of variance."""
+STARTS = np.zeros(7), np.array([3.0, -3.0, 1.0, 0.0, -3.0, 0.0, 0.0])
+"""Of a fit, as log-parameters: a density that hardly varies, and one that rises with t as `a` t^r does."""
 DIGITS = 3
 """Significant digits of fitted parameters: 1e8 times what rounding moves them, and 1e-5 of the variance."""
 
@@ -127,7 +129,11 @@ def _nearest(t: Array, target: Array) -> Array:
         found: Array = (score * density) @ score.T - np.outer(mean, mean) + RIDGE * np.eye(len(z))
         return found
 
-    near = minimize(loss, np.zeros(7), jac=True, hess=information, method="trust-exact", options={"gtol": 1e-8})
+    near = min(
+        (minimize(loss, start, jac=True, hess=information, method="trust-exact", options={"gtol": 1e-8})
+         for start in STARTS),
+        key=lambda found: found.fun,
+    )  # fmt: skip
     # Rounding hides the minimum of a value up to its root; the zero of the gradient it moves by 1e-11 only.
     found: Array = root(lambda z: loss(z)[1], near.x, tol=1e-13).x
     return found
