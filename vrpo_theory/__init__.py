@@ -5,7 +5,7 @@ Layers; a module imports only downwards, or inside its own folder; ``__main__`` 
 0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
    ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each other.
 1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
-2. ``statements``, ``designs``, ``weightings``, ``couplings``, ``models``, ``data``: families of leaves.
+2. ``statements``, ``designs``, ``weightings``, ``losses``, ``couplings``, ``models``, ``data``: families of leaves.
 3. ``schemes`` and ``scheme_text`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss,
    gradient), ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``packing`` (many masks of blocks in
    one sequence), ``convolution``. They may use each other.
@@ -33,6 +33,7 @@ _HOMES = {
     "vrpo_theory.exact": (
         "loss_moments", "margin_moments", "margin_variance", "profiles", "score_law", "tabulate", "true_margin",
     ),
+    "vrpo_theory.losses": ("LOSSES", "Loss"),
     "vrpo_theory.models": ("MODELS", "load_model"),
     "vrpo_theory.planning": ("Cost", "plan"),
     "vrpo_theory.preference": ("backward", "loss"),
@@ -42,6 +43,7 @@ _HOMES = {
     "vrpo_theory.store": ("Recorded", "SampleStore"),
     "vrpo_theory.scoring": ("score_pairs",),
     "vrpo_theory.statements": ("STATEMENTS",),
+    "vrpo_theory.training": ("PairObjective", "dpo_loss"),
     "vrpo_theory.types": (
         "Budget", "Case", "Estimate", "Masks", "Moments", "PreferencePair", "Profile", "Response",
     ),

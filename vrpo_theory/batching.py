@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +89,42 @@ def weighted_sum(model: Model, requests: Sequence[Request], weights: Sequence[ND
 
     value = log_prob(requests, model)
     return (value.double() * torch.from_numpy(spread(requests, weights)).to(value.device)).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedTerms:
+    """A weighted sum of token log-probabilities under a model.
+
+    What every gradient here is that of: the weights are constants, however they came about.
+
+    Parameters
+    ----------
+    requests : list of (Response, (n, L) bool)
+    weights : list of (n, L) float
+    """
+
+    requests: list[Request]
+    weights: list[NDArray[np.float64]]
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(self.requests + other.requests, self.weights + other.weights)
+
+    def __mul__(self, factor: float) -> Self:
+        return type(self)(self.requests, [factor * weight for weight in self.weights])
+
+    def batches(self, batch_tokens: int, model: object = None) -> Iterator[Self]:
+        """Parts that fit a forward pass of the model each, and add up to the whole."""
+        for pieces in batches(self.requests, batch_tokens, [model]):
+            yield type(self)(select(self.requests, pieces), [self.weights[r][rows] for r, rows in pieces])
+
+    def value(self, model: Model) -> Tensor:
+        """The sum, differentiable, in one forward pass."""
+        return weighted_sum(model, self.requests, self.weights)
+
+    def backward(self, model: Model, batch_tokens: int) -> None:
+        """Accumulate the gradient in the parameters' ``.grad``, batch by batch, so that one graph exists at a time."""
+        for part in self.batches(batch_tokens, model):
+            part.value(model).backward()
 
 
 def spread(requests: Sequence[Request], weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vrpo_theory import batching, elbo, functionals
+from vrpo_theory.batching import WeightedTerms
 from vrpo_theory.couplings import Draw
+from vrpo_theory.losses.dpo import DPO
 from vrpo_theory.models.base import trainable
-from vrpo_theory.numerics import log_sigmoid, sigmoid, total
-from vrpo_theory.types import ROLES, Case, Predictor, Request, Role
+from vrpo_theory.numerics import total
+from vrpo_theory.types import ROLES, Case, Predictor
 from vrpo_theory.weightings.base import Weighting
 
 BETA = 0.2
@@ -31,7 +33,7 @@ def loss(score: ArrayLike) -> NDArray[np.float64]:
     >>> loss([0.0, 1.0]).round(4)
     array([0.6931, 0.3133])
     """
-    return -log_sigmoid(score)
+    return DPO.value(score)
 
 
 def contributions(
@@ -130,12 +132,11 @@ def block_scores(
 
     Blocks are the timesteps of an iid design under separable weights; else the groups, one or more.
     """
-    ids = _block_ids(draws, weighting)
-    number = 1 + max(int(i.max()) for i in ids)
+    number = blocks(draws, weighting)
     out = np.zeros(number)
-    for draw, addend, block in zip(draws, addends, ids, strict=True):
+    for draw, addend, block in zip(draws, addends, _block_ids(draws, weighting), strict=True):
         out += np.bincount(block, contrast_values(draw, addend), number)
-    return beta * number / _groups(draws) * out
+    return beta * number / groups(draws) * out
 
 
 def backward(
@@ -181,22 +182,41 @@ def backward(
     True
     """
     policy = trainable(case.policy)
-    ids = _block_ids(draws, weighting)
     if score is None or estimator != "plug-in":
         addends = addends or contributions([case], [draws], weighting, batch_tokens=batch_tokens)[0]
-        blocks = block_scores(draws, addends, weighting, beta)
-        slopes = functionals.slopes(estimator, lambda x: -sigmoid(-x), blocks)
-        score = beta * margin(draws, addends) / _groups(draws)
+        slopes = functionals.slopes(estimator, DPO.slope, block_scores(draws, addends, weighting, beta))
+        score = beta * margin(draws, addends) / groups(draws)
     else:
-        slopes = np.full(1 + max(int(i.max()) for i in ids), -float(sigmoid(-score)))
-    requests, weights = _weighted(draws, weighting, "policy", [beta / _groups(draws) * slopes[i] for i in ids])
-    for pieces in batching.batches(requests, batch_tokens, [policy]):
-        part = [weights[r][rows] for r, rows in pieces]
-        batching.weighted_sum(policy, batching.select(requests, pieces), part).backward()
+        slopes = DPO.slope(np.full(blocks(draws, weighting), score))
+    policy_terms(draws, weighting, slopes, beta=beta).backward(policy, batch_tokens)
     return score
 
 
-def _groups(draws: Sequence[Draw]) -> int:
+def policy_terms(
+    draws: Sequence[Draw], weighting: Weighting, slopes: NDArray[np.float64], *, beta: float
+) -> WeightedTerms:
+    """The policy's terms whose gradient is mean_k c_k grad x_k, x_k the scores of the independent blocks.
+
+    Parameters
+    ----------
+    slopes : (m,) float
+        c_k of every block, as `vrpo_theory.functionals.slopes` gives them.
+    """
+    seen = [
+        (draw, beta / groups(draws) * slopes[ids] * draw.contrast.coefficient("policy"))
+        for draw, ids in zip(draws, _block_ids(draws, weighting), strict=True)
+        if draw.contrast.coefficient("policy")
+    ]
+    requests = [(draw.response, draw.masks.mask) for draw, _ in seen]
+    return WeightedTerms(requests, [slope[:, None] * weighting.weights(draw.masks) for draw, slope in seen])
+
+
+def blocks(draws: Sequence[Draw], weighting: Weighting) -> int:
+    """How many independent blocks' scores have the score as their mean."""
+    return 1 + max(int(ids.max()) for ids in _block_ids(draws, weighting))
+
+
+def groups(draws: Sequence[Draw]) -> int:
     return len({draw.group for draw in draws})
 
 
@@ -206,14 +226,3 @@ def _block_ids(draws: Sequence[Draw], weighting: Weighting) -> list[NDArray[np.i
     per_group = 1 + max(int(draw.masks.block.max()) for draw in draws) if weighting.separable else 1
     within = [draw.masks.block if weighting.separable else np.zeros_like(draw.masks.block) for draw in draws]
     return [groups.index(draw.group) * per_group + block for draw, block in zip(draws, within, strict=True)]
-
-
-def _weighted(
-    draws: Sequence[Draw], weighting: Weighting, role: Role, slopes: Sequence[NDArray[np.float64]]
-) -> tuple[list[Request], list[NDArray[np.float64]]]:
-    """What a model is evaluated on, and the weights of its token terms, given each mask's slope."""
-    seen = [(draw, slope) for draw, slope in zip(draws, slopes, strict=True) if draw.contrast.coefficient(role)]
-    requests = [(draw.response, draw.masks.mask) for draw, _ in seen]
-    return requests, [
-        draw.contrast.coefficient(role) * slope[:, None] * weighting.weights(draw.masks) for draw, slope in seen
-    ]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PILOT, POOL, PRECISION = -1, -2, -3
-"""Repeats of draws that enter no estimate: the planner's pilot, pools, and what half precision does."""
+PILOT, POOL, PRECISION, HELD_OUT = -1, -2, -3, -4
+"""Repeats of draws that enter no estimate: the planner's pilot, pools, what half precision does, held-out pairs."""
 
 
 def content_key(*sequences: Sequence[int]) -> bytes:

@@ -14,7 +14,7 @@ LAYERS = (
     {"types", "randomness", "numerics", "rounding", "uncertainty", "instances"}
     | {"documents", "errors", "files", "registry"},
     {"checkpoints"},
-    {"statements", "designs", "weightings", "couplings", "models", "data"},
+    {"statements", "designs", "weightings", "losses", "couplings", "models", "data"},
     {"batching", "packing", "convolution", "elbo", "functionals", "preference", "scheme_text", "schemes"},
     {"exact", "sampling", "store"},
     {"auditing", "planning", "plotting", "scoring", "sharpness", "tables", "training"},

@@ -46,7 +46,7 @@ def losses(estimator, x):
 def test_gradients_are_autograds(text, estimator):
     scheme = Scheme.parse(text)
     CASE.policy.zero_grad()
-    objective = Vrpo(CASE.reference, pair, 3, SEED, beta=BETA, scheme=scheme, estimator=estimator, batch_tokens=40)
+    objective = Vrpo(CASE.reference, pair, 3, seed=SEED, beta=BETA, scheme=scheme, estimator=estimator, batch_tokens=40)
     value = objective.backward(CASE.policy, 2)
     ours = [p.grad.clone() for p in CASE.policy.parameters()]
     CASE.policy.zero_grad()

@@ -32,10 +32,7 @@ def attach(module: nn.Module, folder: Path) -> None:
     InputError
         If peft is not installed, a file is missing or damaged, or the adapter does not fit the module.
     """
-    try:
-        import peft
-    except ImportError:
-        raise InputError("an adapter needs the library peft: pip install peft") from None
+    peft = peft_library()
     weights = _read(folder)
     try:
         config = peft.PeftConfig.from_pretrained(str(folder))
@@ -58,6 +55,15 @@ def attach(module: nn.Module, folder: Path) -> None:
         raise InputError(
             f"{folder} does not fit the model ({one_line(error)}): give the base it was trained on"
         ) from None
+
+
+def peft_library() -> Any:
+    """The module peft; InputError if it is not installed."""
+    try:
+        import peft
+    except ImportError:
+        raise InputError("an adapter needs the library peft: pip install peft") from None
+    return peft
 
 
 def _name_other_base(folder: Path, config: Any, module: Any) -> None:

@@ -62,6 +62,10 @@ class Wrapped(TorchModel):
             self._hashed = state, digest(self.module, options)
         return self._hashed[1]
 
+    def forward(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """``log_prob``, for what is wrapped around a module's forward pass: autocast, DDP."""
+        return self.log_prob(tokens, answer, mask, attention)
+
     def checkpoint_gradients(self) -> None:
         """Recompute the activations of a block in the backward pass instead of keeping them: the same numbers."""
         self.module.activation_checkpointing_enable()

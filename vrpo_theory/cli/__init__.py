@@ -14,6 +14,7 @@ from vrpo_theory.cli.options import HELP, Command
 from vrpo_theory.cli.plan import plan
 from vrpo_theory.cli.reproduce import reproduce
 from vrpo_theory.cli.score import score
+from vrpo_theory.cli.train import train
 from vrpo_theory.runs.console import show
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, context_settings=HELP)
@@ -21,6 +22,7 @@ for name, command, summary in (
     ("reproduce", reproduce, "Recompute the paper's tables and figures."),
     ("score", score, "Score preference pairs under two checkpoints."),
     ("plan", plan, "Choose how to spend a sampling budget."),
+    ("train", train, "Train a checkpoint on preference pairs."),
     ("audit", audit, "Compare an ELBO estimator with exact values."),
     ("list", members, "List designs, models, exhibits and more."),
 ):

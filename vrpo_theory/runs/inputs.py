@@ -83,7 +83,7 @@ def read_cases(sources: Sources) -> list[Case]:
     adapted: LoadOptions = {**sources.options, "adapter": sources.adapter}
     ours = load_model(folder, **adapted)
     theirs = load_model(reference, **sources.options)
-    _require_same_words(ours, theirs)
+    require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
     bounds: Bounds = {
@@ -148,8 +148,22 @@ def _default(words: Tokenizer) -> str | None:
 
 def shown(sources: Sources, count: int) -> str:
     """The first pairs as they are scored, from tokenizer and config.json alone; see `vrpo_theory.data.display`."""
-    from vrpo_theory.checkpoints.folder import local_folder, read_options
     from vrpo_theory.data import show
+
+    found: list[Tokenizer] = []
+    pairs = read_unloaded(replace(sources, limit=min(count, sources.limit or count)), found)
+    return show(pairs, found[0] if found else _any_tokenizer(sources))
+
+
+def read_unloaded(sources: Sources, words: list[Tokenizer] | None = None) -> list[PreferencePair]:
+    """The pairs, by tokenizer and config.json alone.
+
+    Parameters
+    ----------
+    words : list, optional
+        Takes the tokenizer, if it was needed.
+    """
+    from vrpo_theory.checkpoints.folder import local_folder, read_options
 
     configs = [read_options(local_folder(str(source))) for source in (sources.policy, sources.reference)]
     lengths = [int(config[name]) for config in configs for name in _LENGTHS if config.get(name)]
@@ -158,15 +172,13 @@ def shown(sources: Sources, count: int) -> str:
         "mask_token_id": configs[0].get("mask_token_id"),
         "max_length": min(lengths, default=None),
     }
-    read_first = replace(sources, limit=min(count, sources.limit or count))
-    found: list[Tokenizer] = []
+    used = [] if words is None else words
 
-    def words() -> Tokenizer:
-        found.append(tokenizer(sources, bounds["mask_token_id"]))
-        return found[0]
+    def needed() -> Tokenizer:
+        used.append(tokenizer(sources, bounds["mask_token_id"]))
+        return used[0]
 
-    pairs = read(read_first, words, **bounds)
-    return show(pairs, found[0] if found else _any_tokenizer(sources))
+    return read(sources, needed, **bounds)
 
 
 def _any_tokenizer(sources: Sources) -> Tokenizer | None:
@@ -178,7 +190,7 @@ def _any_tokenizer(sources: Sources) -> Tokenizer | None:
     return load_tokenizer(folder, sources.chat_template) if has_tokenizer(folder) else None
 
 
-def _require_same_words(policy: Wrapped, reference: Wrapped) -> None:
+def require_same_words(policy: Wrapped, reference: Wrapped) -> None:
     for name in ("vocabulary", "mask_token_id"):
         ours, theirs = getattr(policy, name), getattr(reference, name)
         if ours != theirs:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vrpo_theory import batching
+from vrpo_theory.batching import BATCH_TOKENS, WeightedTerms
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.randomness import Address
-from vrpo_theory.types import Budget, Masks, Response
+from vrpo_theory.types import Budget, Masks, Response, block_length
 from vrpo_theory.weightings.plain import PLAIN
 
 DESIGN, ONE = DESIGNS["iid_count"](), Budget(1, 1)
@@ -33,14 +33,13 @@ class Supervised:
     stream: Callable[[int], Response]
     batch: int
     seed: int = 0
-    batch_tokens: int = batching.BATCH_TOKENS
+    batch_tokens: int = BATCH_TOKENS
 
     def backward(self, model: Any, step: int) -> float:
         """See `vrpo_theory.training.loop.Objective.backward`; nats per token."""
         numbers = range(step * self.batch, (step + 1) * self.batch)
-        responses = [self.stream(i) for i in numbers]
-        masks = [draw(response, self.seed, i) for response, i in zip(responses, numbers, strict=True)]
-        return backward(model, responses, masks, batch_tokens=self.batch_tokens)
+        drawn = [(i, self.stream(i).blocks(block_length(model))) for i in numbers]
+        return backward(model, terms(drawn, self.seed), batch_tokens=self.batch_tokens)
 
 
 def draw(response: Response, seed: int, number: int) -> Masks:
@@ -49,21 +48,28 @@ def draw(response: Response, seed: int, number: int) -> Masks:
     return DESIGN.draw(address.uniforms(), response.length, ONE)
 
 
-def backward(
-    model: Any,
-    responses: Sequence[Response],
-    masks: Sequence[Masks],
-    *,
-    scale: float = 1.0,
-    batch_tokens: int = batching.BATCH_TOKENS,
-) -> float:
-    """Accumulate ``scale`` times the gradient of the mean of -B_hat(y) / L in ``.grad``; return that mean, unscaled."""
-    requests = [(response, mask.mask) for response, mask in zip(responses, masks, strict=True)]
-    shares = [-PLAIN.weights(mask) / (mask.mask.shape[1] * len(masks)) for mask in masks]
+def terms(numbered: Sequence[tuple[int, Sequence[Response]]], seed: int) -> WeightedTerms:
+    """The terms of the mean over responses of -B_hat(y) / L.
+
+    Parameters
+    ----------
+    numbered : sequence of (int, sequence of Response)
+        A response's number, and its parts: its blocks under block diffusion, else itself. Each has one mask.
+    """
+    found = WeightedTerms([], [])
+    for number, parts in numbered:
+        masks = [draw(part, seed, number) for part in parts]
+        share = sum(part.length for part in parts) * len(numbered)
+        requests = [(part, mask.mask) for part, mask in zip(parts, masks, strict=True)]
+        found += WeightedTerms(requests, [-PLAIN.weights(mask) / share for mask in masks])
+    return found
+
+
+def backward(model: Any, loss: WeightedTerms, *, scale: float = 1.0, batch_tokens: int = BATCH_TOKENS) -> float:
+    """Accumulate ``scale`` times the gradient of a sum of terms in ``.grad``; return the sum, unscaled."""
     total = 0.0
-    for pieces in batching.batches(requests, batch_tokens):
-        part = batching.select(requests, pieces)
-        value = batching.weighted_sum(model, part, [shares[r][rows] for r, rows in pieces])
+    for part in loss.batches(batch_tokens, model):
+        value = part.value(model)
         (scale * value).backward()
         total += float(value.detach())
     return total

@@ -75,7 +75,9 @@ class Recipe:
 
     def prefer(self, reference: LLaDA) -> Vrpo:
         """Objective of the second stage."""
-        return Vrpo(reference, partial(toy.pair, self.seed + 1, "train"), self.pairs, self.seed, self.anchor)
+        return Vrpo(
+            reference, partial(toy.pair, self.seed + 1, "train"), self.pairs, seed=self.seed, anchor=self.anchor
+        )
 
 
 RECIPE = Recipe()

@@ -1,0 +1,182 @@
+"""A training run: from folders and pairs to trained weights, resumed where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.files import require_writable, write_atomically
+from vrpo_theory.runs import inputs, ranks
+from vrpo_theory.runs.console import say
+from vrpo_theory.runs.training_options import TrainingOptions, require_libraries
+from vrpo_theory.types import Predictor, PreferencePair
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
+    from vrpo_theory.training.full_scale.trainer import Task
+
+RUN, LOG = "run.json", "log.jsonl"
+HALF = "in half precision small steps are lost: train an adapter, or give --dtype float32 with --mixed-precision bf16"
+
+
+def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
+    """Train, or go on with a run of the same options, models and pairs; returns the folder of the trained weights.
+
+    Raises
+    ------
+    InputError
+        If anything asked for does not exist or go together, or the folder holds another run.
+    FloatingPointError
+        If a log-probability or gradient is not finite; the weights of the last checkpoint stay.
+    """
+    require_libraries(adapter=options.adapter_rank is not None or sources.adapter is not None)
+    require_writable(options.out, RUN, LOG)
+    objective = options.objective()
+    models = load(sources, options)
+    pairs, held_out = models.read(sources, options.held_out)
+    run = _Run(options.out, {**options.weighing(), **models.described(), "pairs": _digest(pairs + held_out)})
+    if run.finished():
+        say(f"{options.out}: trained already; another --out, or remove it, to train again")
+        return options.out
+    from vrpo_theory.training.full_scale.stream import PairStream
+    from vrpo_theory.training.full_scale.trainer import Task
+
+    stream = PairStream(tuple(pairs), options.seed, options.steps_over(len(pairs)) * options.batch)
+    task = Task(models.policy, models.reference, objective, stream, held_out, options.noise_every)
+    cpu = sources.options.get("device", "cpu") == "cpu"
+    _train(task, options, options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted))
+    if ranks.rank() == 0:
+        run.enter(finished=True)
+    return options.out
+
+
+def _train(task: Task, options: TrainingOptions, arguments: dict[str, Any]) -> None:
+    from transformers import TrainingArguments
+
+    from vrpo_theory.training.full_scale import weights
+    from vrpo_theory.training.full_scale.log import Log
+    from vrpo_theory.training.full_scale.trainer import VrpoTrainer
+
+    try:
+        args = TrainingArguments(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"transformers refuses a training argument: {one_line(error)}") from None
+    args._n_gpu = min(args.n_gpu, 1)  # one process a GPU: rows are batched here, not scattered
+    checkpoint = weights.last_whole(options.out)
+    if ranks.rank() == 0:
+        weights.remove_torn(options.out)
+    log = Log(options.out / LOG, weights.step_of(checkpoint)) if ranks.rank() == 0 else None
+    trainer = VrpoTrainer(task, args, log)
+    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    trainer.save_model()
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is trained, and against what.
+
+    Parameters
+    ----------
+    policy : Wrapped
+    reference : Model
+    base : str
+        Fingerprint of the policy's weights without an adapter.
+    adapted : bool
+    """
+
+    policy: Wrapped
+    reference: Predictor
+    base: str
+    adapted: bool
+
+    def described(self) -> dict[str, Any]:
+        """What tells these models from others."""
+        return {"policy": self.policy.fingerprint, "reference": getattr(self.reference, "fingerprint", None)}
+
+    def read(self, sources: inputs.Sources, share: float) -> tuple[list[PreferencePair], list[PreferencePair]]:
+        """Pairs to train on and held-out pairs; InputError if nothing is left to train on."""
+        from vrpo_theory.training.full_scale.stream import split
+
+        both = replace(sources, reference=sources.reference or sources.policy)
+        token = self.policy.mask_token_id
+        longest = min(self.policy.max_length, getattr(self.reference, "max_length", self.policy.max_length))
+        found = inputs.read(
+            both, lambda: inputs.tokenizer(both, token),
+            vocabulary=self.policy.vocabulary, mask_token_id=token, max_length=longest,
+        )  # fmt: skip
+        pairs, held_out = split(found, share)
+        if not pairs:
+            raise InputError(f"{sources.pairs}: all {len(found)} pairs are held out: lower --held-out")
+        return pairs, held_out
+
+
+def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
+    """The policy, with its adapter if it is to have one, and the reference: the base under the adapter, or a second."""
+    from vrpo_theory.checkpoints import lora
+    from vrpo_theory.checkpoints.adapter import attach
+    from vrpo_theory.checkpoints.folder import local_folder
+    from vrpo_theory.models import load_model
+
+    if options.adapter_rank is not None and sources.adapter is not None:
+        raise InputError("--adapter goes on with an adapter, --adapter-rank makes a new one: give one of them")
+    folder = local_folder(str(sources.policy))
+    loaded = {**sources.options, "device": "cpu"}  # the Trainer moves them
+    policy = load_model(folder, gradient_checkpointing=options.gradient_checkpointing, **loaded)
+    base = policy.fingerprint
+    if sources.adapter is not None:
+        attach(policy.module, Path(sources.adapter))
+    elif options.adapter_rank is not None:
+        lora.add(policy.module, options.adapter_rank, seed=options.seed)
+    adapted = lora.adapted(policy.module)
+    if not adapted and policy.dtype.itemsize < 4:
+        say(HALF)
+    if adapted and sources.reference in (None, sources.policy):
+        return Models(policy, lora.AdapterOff(policy, base), base, adapted)
+    reference = load_model(local_folder(str(sources.reference or sources.policy)), **loaded).requires_grad_(False)
+    inputs.require_same_words(policy, reference)
+    return Models(policy, reference, base, adapted)
+
+
+class _Run:
+    """What a folder's run was asked, and whether it has ended."""
+
+    def __init__(self, folder: Path, asked: dict[str, Any]) -> None:
+        self.path, self.asked = folder / RUN, json.loads(json.dumps(asked, default=str))
+        kept = self._read()
+        if kept is not None:
+            self._require_same(kept["asked"])
+        elif ranks.rank() == 0:
+            self.enter(finished=False)
+
+    def finished(self) -> bool:
+        """Whether the trained weights are there."""
+        kept = self._read()
+        return kept is not None and bool(kept["finished"])
+
+    def enter(self, *, finished: bool) -> None:
+        """Write it down."""
+        write_atomically(self.path, json.dumps({"asked": self.asked, "finished": finished}, indent=1) + "\n")
+
+    def _read(self) -> dict[str, Any] | None:
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+            return {"asked": dict(kept["asked"]), "finished": kept["finished"]}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{self.path} is not what was written ({one_line(error)}): give another --out") from None
+
+    def _require_same(self, kept: dict[str, Any]) -> None:
+        names = [name for name in self.asked.keys() | kept.keys() if self.asked.get(name) != kept.get(name)]
+        if names:
+            told = "; ".join(f"{n} was {kept.get(n)!r}, is {self.asked.get(n)!r}" for n in sorted(names))
+            raise InputError(f"{self.path.parent} holds another run ({told}): give another --out, or the same again")
+
+
+def _digest(pairs: Sequence[PreferencePair]) -> str:
+    return hashlib.sha256(b"".join(pair.chosen.key + pair.rejected.key for pair in pairs)).hexdigest()
