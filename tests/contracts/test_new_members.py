@@ -43,6 +43,23 @@ class Newcomer(Plain):
 
 WEIGHTINGS.add(Newcomer.name, Newcomer)
 ''',
+    "losses": '''
+"""DPO once more."""
+from dataclasses import dataclass
+
+from vrpo_theory.losses.base import LOSSES
+from vrpo_theory.losses.dpo import Dpo
+
+
+@dataclass(frozen=True)
+class Newcomer(Dpo):
+    """DPO's loss under another name."""
+
+    name = "newcomer"
+
+
+LOSSES.add(Newcomer.name, Newcomer)
+''',
     "models": '''
 """Markov chains, drawn elsewhere."""
 from vrpo_theory.models import markov
@@ -97,8 +114,8 @@ def plot(cells):
 exhibit(Exhibit(name="newcomer", title="One point", paper_ref="ours", compute=compute, plot=plot, options=Mine))
 ''',
 }
-CONTRACTS = ("tests/contracts/test_designs.py", "tests/contracts/test_models.py", "tests/contracts/test_exhibits.py",
-             "tests/statements/test_every_statement.py")  # fmt: skip
+CONTRACTS = ("tests/contracts/test_designs.py", "tests/contracts/test_losses.py", "tests/contracts/test_models.py",
+             "tests/contracts/test_exhibits.py", "tests/statements/test_every_statement.py")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,13 @@ import pytest
 import vrpo_theory
 from vrpo_theory.registry import Registry, leaves
 
-FAMILIES = [vrpo_theory.DESIGNS, vrpo_theory.WEIGHTINGS, vrpo_theory.STATEMENTS, vrpo_theory.EXHIBITS]
+FAMILIES = [
+    vrpo_theory.DESIGNS,
+    vrpo_theory.WEIGHTINGS,
+    vrpo_theory.LOSSES,
+    vrpo_theory.STATEMENTS,
+    vrpo_theory.EXHIBITS,
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.kind)

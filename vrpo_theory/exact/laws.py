@@ -17,7 +17,9 @@ from vrpo_theory.couplings import Contrast
 from vrpo_theory.exact.enumeration import tables_of
 from vrpo_theory.exact.joint import FiniteLaw
 from vrpo_theory.exact.moments import require_separable
-from vrpo_theory.numerics import log_sigmoid, total
+from vrpo_theory.losses import Loss
+from vrpo_theory.losses.dpo import DPO
+from vrpo_theory.numerics import total
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, Case
 
@@ -47,7 +49,7 @@ class ScoreLaw(FiniteLaw):
 
 @dataclass(frozen=True)
 class LossMoments:
-    """What the noise of the score does to the DPO loss, in nats.
+    """What the noise of the score does to the loss, DPO's in nats.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class LossMoments:
     variance : float
         V loss_hat.
     error : float
-        Bound on what the lattice moved the bias: max f'' = 1/4, so jitter / 8.
+        Bound on what the lattice moved the bias: the loss's `bias_bound` of the jitter.
     """
 
     bias: float
@@ -67,8 +69,8 @@ class LossMoments:
     error: float
 
 
-def loss_moments(law: ScoreLaw, score: float) -> LossMoments:
-    """Moments of -log sigmoid(s_hat) about the loss of the true score.
+def loss_moments(law: ScoreLaw, score: float, loss: Loss = DPO) -> LossMoments:
+    """Moments of the loss of s_hat about the loss of the true score.
 
     Examples
     --------
@@ -80,10 +82,10 @@ def loss_moments(law: ScoreLaw, score: float) -> LossMoments:
     """
     shift = law.value - score
     value = np.where(np.abs(shift) <= 1e-14 * abs(score), score, law.value)  # sums of the same numbers, rounded
-    gain = log_sigmoid(score) - log_sigmoid(value)
+    gain = loss.value(value) - loss.value(score)
     bias = total(law.prob * gain)
     variance = total(law.prob * (gain - bias) ** 2)
-    return LossMoments(bias, total(law.prob * np.abs(gain)), variance, law.jitter / 8)
+    return LossMoments(bias, total(law.prob * np.abs(gain)), variance, loss.bias_bound(law.jitter))
 
 
 def score_law(tabulated: Case, scheme: Scheme, beta: float) -> ScoreLaw:

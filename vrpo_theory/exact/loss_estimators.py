@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from vrpo_theory.exact._lattice import STEP, Lattice
 from vrpo_theory.exact.cases import true_margin
 from vrpo_theory.functionals import ESTIMATORS
-from vrpo_theory.preference import loss
+from vrpo_theory.losses import Loss
+from vrpo_theory.losses.dpo import DPO
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Case
 
@@ -23,13 +24,15 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LossEstimator:
-    """Of an estimate of the DPO loss: ``bias`` is its mean minus the loss of the true score, in nats; ``variance``."""
+    """Of an estimate of the loss: ``bias`` is its mean minus the loss of the true score, in nats; ``variance``."""
 
     bias: float
     variance: float
 
 
-def loss_estimator(tabulated: Case, scheme: Scheme, beta: float, estimator: str = "plug-in") -> LossEstimator:
+def loss_estimator(
+    tabulated: Case, scheme: Scheme, beta: float, estimator: str = "plug-in", loss: Loss = DPO
+) -> LossEstimator:
     """Moments under iid counts and plain weights; blocks are timesteps, as in `vrpo_theory.functionals.value`.
 
     Parameters
@@ -46,8 +49,8 @@ def loss_estimator(tabulated: Case, scheme: Scheme, beta: float, estimator: str 
     n = scheme.vrpo_budget.n_t
     if n < 2 and estimator != "plug-in":
         raise ValueError(f"{estimator} leaves a timestep out, got n_t={n}; take n_t >= 2")
-    sums = _Sums(Lattice(tabulated, scheme, beta))
-    truth = float(loss(beta * true_margin(tabulated)))
+    sums = _Sums(Lattice(tabulated, scheme, beta), loss)
+    truth = float(loss.value(beta * true_margin(tabulated)))
     mean, square = _moments(sums, n, estimator)
     return LossEstimator(mean - truth, square - mean**2)
 
@@ -70,15 +73,15 @@ def _moments(sums: _Sums, n: int, estimator: str) -> tuple[float, float]:
 class _Sums:
     """Sums of all timesteps but ``out`` of them, on the lattice of the score."""
 
-    def __init__(self, lattice: Lattice) -> None:
-        self.lattice = lattice
+    def __init__(self, lattice: Lattice, loss: Loss) -> None:
+        self.lattice, self._loss = lattice, loss
         self.contrasts = range(len(lattice.atoms))
 
     def loss(self, out: int) -> Array:
         """Loss of the mean of the timesteps left, at every lattice point, (N,)."""
         lattice, n = self.lattice, self.lattice.budget.n_t
         low = (n - out) * lattice.budget.n_yt * sum(a.low for a in lattice.atoms)
-        return loss((low + STEP * np.arange(lattice.points)) * n / (n - out))
+        return self._loss.value((low + STEP * np.arange(lattice.points)) * n / (n - out))
 
     def mean(self, out: int, values: Array) -> float:
         """E of a function of the sum, given at the lattice points."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -71,12 +71,12 @@ def loss(
     """The mean loss of a batch under an objective; see `dpo_loss`. The supervised term is in the gradient alone."""
     model = trainable(policy)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    again = _same_arithmetic(model.device.type)
+    again = _arithmetic_of_now(model.device.type)
     scored = objective.score(policy, reference, [(step, pair) for pair in batch])
 
     def gradients() -> Gradients:
-        with again(), torch.enable_grad():
-            return _gradients(objective.batch_terms(scored), model, parameters, objective.batch_tokens)
+        parts = objective.batch_terms(scored).batches(objective.batch_tokens)
+        return _sum_of_gradients((_value(part, model, again()) for part in parts), parameters)
 
     mean = total([one.loss for one in scored]) / len(scored)
     value: Tensor = _TwoPass.apply(mean, gradients, *parameters)  # type: ignore[no-untyped-call]
@@ -99,22 +99,21 @@ class _TwoPass(torch.autograd.Function):
         return None, None, *(None if g is None else g * outer.to(g) for g in ctx.gradients())
 
 
-def _gradients(terms: WeightedTerms, model: Trainable, parameters: Sequence[Parameter], batch_tokens: int) -> Gradients:
-    """Of the sum of all terms in every parameter, batch by batch."""
+def _value(part: WeightedTerms, model: Trainable, arithmetic: AbstractContextManager[None]) -> Tensor:
+    with arithmetic, torch.enable_grad():
+        return part.value(model)
+
+
+def _sum_of_gradients(values: Iterable[Tensor], parameters: Sequence[Parameter]) -> Gradients:
+    """In every parameter; one graph exists at a time."""
     out: Gradients = [None] * len(parameters)
-    for part in terms.batches(batch_tokens):
-        found = torch.autograd.grad(part.value(model), parameters, allow_unused=True)
+    for value in values:
+        found = torch.autograd.grad(value, parameters, allow_unused=True)
         out = [b if a is None else a if b is None else a.add_(b) for a, b in zip(out, found, strict=True)]
     return out
 
 
-def _same_arithmetic(device: str) -> Callable[[], Any]:
-    """A context with the autocast that is in force now: the second pass must see the first one's function."""
-    enabled, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-
-    @contextmanager
-    def again() -> Iterator[None]:
-        with torch.autocast(device, dtype=dtype, enabled=enabled):
-            yield
-
-    return again
+def _arithmetic_of_now(device: str) -> Callable[[], AbstractContextManager[None]]:
+    """Contexts with the autocast that is in force now: the second pass must see the first one's function."""
+    dtype, enabled = torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+    return lambda: torch.autocast(device, dtype=dtype, enabled=enabled)
