@@ -45,7 +45,7 @@ class Placement:
         device, self._device_map = options.get("device", "cpu"), options.get("device_map")
         if self._device_map is not None and str(device) != "cpu":
             raise InputError(f"device={str(device)!r} and a device_map were both given: give one of them")
-        self._device, self._dtype = _device(device), _dtype(options.get("dtype", "float32"))
+        self._device, self._dtype = _device(device), as_dtype(options.get("dtype", "float32"))
         self._options = options
 
     def read(
@@ -125,7 +125,8 @@ def _check(folder: Path, module: PreTrainedModel) -> None:
             raise InputError(f"{folder}: {name} holds NaN or Inf in {parameter.dtype}: download the weights again")
 
 
-def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
+    """A type of weights from its name; InputError for a name that is none."""
     name = str(dtype).removeprefix("torch.").lower()
     name = SHORT.get(name, name)
     if name not in DTYPES:

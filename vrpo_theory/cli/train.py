@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import typer
 
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.cli.bundles import EMPTY, bundled
 from vrpo_theory.cli.options import BatchTokens, Beta, Seed, not_negative, positive
 from vrpo_theory.cli.sources import LOADED, NAMED, READ
@@ -87,7 +88,7 @@ LOADS = {name: option for name, option in LOADED.items() if name != "device_map"
 
 
 def _sources(taken: dict[str, Any]) -> Sources:
-    loaded = {name: taken.pop(name) for name in LOADS}
+    loaded = cast(LoadOptions, {name: taken.pop(name) for name in LOADS})
     return Sources(append_eot=taken.pop("end_of_turn"), options=loaded, **taken)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.runs import inputs, ranks
@@ -125,8 +126,9 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
     if options.adapter_rank is not None and sources.adapter is not None:
         raise InputError("--adapter goes on with an adapter, --adapter-rank makes a new one: give one of them")
     folder = local_folder(str(sources.policy))
-    loaded = {**sources.options, "device": "cpu"}  # the Trainer moves them
-    policy = load_model(folder, gradient_checkpointing=options.gradient_checkpointing, **loaded)
+    loaded: LoadOptions = {**sources.options, "device": "cpu"}  # the Trainer moves them
+    ours: LoadOptions = {**loaded, "gradient_checkpointing": options.gradient_checkpointing}
+    policy = load_model(folder, **ours)
     base = policy.fingerprint
     if sources.adapter is not None:
         attach(policy.module, Path(sources.adapter))

@@ -55,12 +55,12 @@ def _length(pairs: Sequence[PreferencePair]) -> float:
 def _memory(sources: inputs.Sources, options: TrainingOptions) -> list[str]:
     """Bytes of one process, in GB."""
     from vrpo_theory.checkpoints.folder import local_folder, read_options
-    from vrpo_theory.checkpoints.placement import DTYPES
+    from vrpo_theory.checkpoints.placement import as_dtype
     from vrpo_theory.checkpoints.weights import read_headers
 
     folder = local_folder(str(sources.policy))
     shapes, config = [header.shape for header in read_headers(folder).values()], read_options(folder)
-    wide = DTYPES[sources.options.get("dtype", "float32")].itemsize
+    wide = as_dtype(sources.options.get("dtype", "float32")).itemsize
     count = sum(math.prod(shape) for shape in shapes)
     adapted = options.adapter_rank is not None or sources.adapter is not None
     trained = _adapter_size(shapes, config, _rank(sources, options)) if adapted else count

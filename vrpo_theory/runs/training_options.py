@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.batching import BATCH_TOKENS
 from vrpo_theory.errors import InputError, one_line
@@ -15,7 +15,9 @@ from vrpo_theory.losses import LOSSES
 from vrpo_theory.preference import BETA
 from vrpo_theory.runs import ranks
 from vrpo_theory.schemes import VRPO, read_scheme
-from vrpo_theory.training.objective import PairObjective
+
+if TYPE_CHECKING:
+    from vrpo_theory.training.objective import PairObjective
 
 RATE, ADAPTER_RATE, WARMUP = 5e-7, 1e-5, 15
 """Learning rates: of all weights, the paper's (2505.19223v2, D.3), and of an adapter, which moves less at equal rates.
@@ -86,6 +88,8 @@ class TrainingOptions:
 
     def objective(self) -> PairObjective:
         """The objective; InputError for a scheme, loss or estimator that there is not, or that do not go together."""
+        from vrpo_theory.training.objective import PairObjective
+
         try:
             return PairObjective(
                 scheme=VRPO if self.scheme is None else read_scheme(self.scheme),
