@@ -15,7 +15,7 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.training import PairObjective, Schedule, Vrpo, train
 from vrpo_theory.training.full_scale import statistics, stream
 from vrpo_theory.training.full_scale.log import Log
-from vrpo_theory.training.full_scale.trainer import Task, VrpoTrainer
+from vrpo_theory.training.full_scale.trainer import TrainingTask, VrpoTrainer
 
 BATCH, STEPS = 4, 5
 PAIRS = stream.PairStream(tuple(toy.pair(0, "train", i) for i in range(10)), 3, STEPS * BATCH)
@@ -61,7 +61,7 @@ def test_the_losses_are_those_of_the_toy_s_loop(model, other, trained, options, 
     options = {**options, "seed": 2, "batch_tokens": 200}
     schedule = Schedule(STEPS, 1e-2, betas=(0.9, 0.95))
     expected = train(copy.deepcopy(model), Vrpo(other, lambda i: PAIRS[i][1], BATCH, **options), schedule)
-    found = losses(trained(Task(model, other, PairObjective(**options), PAIRS), **trainer)[1])
+    found = losses(trained(TrainingTask(model, other, PairObjective(**options), PAIRS), **trainer)[1])
     assert max(abs(a - b) for a, b in zip(found, expected, strict=True)) < 1e-6
     assert max(abs(a - expected[0]) for a in expected) > 0.01
 
@@ -79,7 +79,7 @@ def adapted(model, tmp_path):
 def test_one_base_plays_both_roles(adapted, trained):
     """Bit for bit, before and after training; every large tensor of the task is there once."""
     policy, base, off = adapted
-    task = Task(policy, off, PairObjective(seed=1), PAIRS)
+    task = TrainingTask(policy, off, PairObjective(seed=1), PAIRS)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
     _, rows = trained(task)
     assert rows[0]["loss"] == math.log(2)
@@ -101,7 +101,7 @@ def unreached(policy):
 
 def test_an_adapter_saved_is_an_adapter_loaded(adapted, trained, tmp_path):
     policy, _, off = adapted
-    trainer, _ = trained(Task(policy, off, PairObjective(), PAIRS))
+    trainer, _ = trained(TrainingTask(policy, off, PairObjective(), PAIRS))
     trainer.save_model(str(tmp_path / "adapter"))
     again = load_model(tmp_path / "base", adapter=tmp_path / "adapter")
     assert again.fingerprint == policy.fingerprint
@@ -114,7 +114,10 @@ def test_a_second_adapter_is_refused(adapted):
 
 def test_held_out_pairs_are_evaluated_on_the_same_masks(model, other, trained):
     _, rows = trained(
-        Task(model, other, PairObjective(), PAIRS, HELD_OUT), eval_strategy="steps", eval_steps=1, learning_rate=0.0
+        TrainingTask(model, other, PairObjective(), PAIRS, HELD_OUT),
+        eval_strategy="steps",
+        eval_steps=1,
+        learning_rate=0.0,
     )
     evaluated = [row["eval_loss"] for row in rows if "eval_loss" in row]
     assert len(evaluated) == STEPS
@@ -124,7 +127,7 @@ def test_held_out_pairs_are_evaluated_on_the_same_masks(model, other, trained):
 def test_what_is_said_of_a_step(model, other, trained):
     """The first step's numbers from its scores, and the masks' share from two gradients, one of each half."""
     start, objective = copy.deepcopy(model), PairObjective(scheme=Scheme.parse("n_t=6"), seed=4, batch_tokens=300)
-    _, rows = trained(Task(model, other, objective, PAIRS, noise_every=2))
+    _, rows = trained(TrainingTask(model, other, objective, PAIRS, noise_every=2))
     batch = [PAIRS[i] for i in range(BATCH)]
     scored = objective.score(start, other, batch)
     row = rows[0]
@@ -151,7 +154,7 @@ def gradient(model, objective, scored, half):
 
 
 def test_measuring_the_noise_moves_no_weight(model, other, trained):
-    tasks = [Task(copy.deepcopy(model), other, PairObjective(), PAIRS, noise_every=every) for every in (0, 1)]
+    tasks = [TrainingTask(copy.deepcopy(model), other, PairObjective(), PAIRS, noise_every=every) for every in (0, 1)]
     found = [losses(trained(task)[1]) for task in tasks]
     assert found[0] == found[1]
     assert tasks[0].policy.fingerprint == tasks[1].policy.fingerprint
@@ -166,7 +169,7 @@ def test_one_block_of_masks_tells_no_variance(model, other):
 
 @pytest.mark.parametrize("name", ["loss", "gradient"])
 def test_what_is_not_finite_stops_the_run_before_it_moves_a_weight(model, other, trained, monkeypatch, name):
-    task, before = Task(model, other, PairObjective(), PAIRS), model.fingerprint
+    task, before = TrainingTask(model, other, PairObjective(), PAIRS), model.fingerprint
     if name == "loss":
         with torch.no_grad():
             dict(other.named_parameters())["module.model.transformer.ln_f.weight"][2] = math.nan
@@ -186,7 +189,7 @@ def test_sharded_parameters_are_refused_by_name(model, other, option):
         fsdp, deepspeed = option.get("fsdp"), option.get("deepspeed")
 
     with pytest.raises(InputError, match="fsdp and deepspeed are not supported"):
-        VrpoTrainer(Task(model, other, PairObjective(), PAIRS), Arguments())
+        VrpoTrainer(TrainingTask(model, other, PairObjective(), PAIRS), Arguments())
 
 
 def test_every_epoch_reads_every_pair_once_in_an_order_of_its_own():
@@ -210,8 +213,8 @@ def test_prompts_are_held_out_by_their_content():
 
 def test_half_precision_is_the_trainer_s(model, other, trained):
     """bfloat16 passes on float32 weights: the loss moves by rounding, a token's times all weights of a score."""
-    plain = losses(trained(Task(copy.deepcopy(model), other, PairObjective(), PAIRS))[1])
-    half = losses(trained(Task(copy.deepcopy(model), other, PairObjective(), PAIRS), bf16=True)[1])
+    plain = losses(trained(TrainingTask(copy.deepcopy(model), other, PairObjective(), PAIRS))[1])
+    half = losses(trained(TrainingTask(copy.deepcopy(model), other, PairObjective(), PAIRS), bf16=True)[1])
     assert half[0] != plain[0]
     token = rounding.of_model(copy.deepcopy(model).bfloat16(), 40) * math.log(model.vocabulary)
     tolerance = 0.2 * 4 * max(pair.chosen.length for pair in PAIRS.pairs) * token

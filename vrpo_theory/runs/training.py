@@ -19,7 +19,7 @@ from vrpo_theory.types import Predictor, PreferencePair
 
 if TYPE_CHECKING:
     from vrpo_theory.checkpoints.wrapped import Wrapped
-    from vrpo_theory.training.full_scale.trainer import Task
+    from vrpo_theory.training.full_scale.trainer import TrainingTask
 
 RUN, LOG = "run.json", "log.jsonl"
 HALF = "in half precision small steps are lost: train an adapter, or give --dtype float32 with --mixed-precision bf16"
@@ -40,15 +40,15 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     objective = options.objective()
     models = load(sources, options)
     pairs, held_out = models.read(sources, options.held_out)
-    run = _Run(options.out, {**options.weighing(), **models.described(), "pairs": _digest(pairs + held_out)})
+    run = Run(options.out, {**options.weighing(), **models.described(), "pairs": _digest(pairs + held_out)})
     if run.finished():
         say(f"{options.out}: trained already; another --out, or remove it, to train again")
         return options.out
     from vrpo_theory.training.full_scale.stream import PairStream
-    from vrpo_theory.training.full_scale.trainer import Task
+    from vrpo_theory.training.full_scale.trainer import TrainingTask
 
     stream = PairStream(tuple(pairs), options.seed, options.steps_over(len(pairs)) * options.batch)
-    task = Task(models.policy, models.reference, objective, stream, held_out, options.noise_every)
+    task = TrainingTask(models.policy, models.reference, objective, stream, held_out, options.noise_every)
     cpu = sources.options.get("device", "cpu") == "cpu"
     _train(task, options, options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted))
     if ranks.rank() == 0:
@@ -56,9 +56,10 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     return options.out
 
 
-def _train(task: Task, options: TrainingOptions, arguments: dict[str, Any]) -> None:
+def _train(task: TrainingTask, options: TrainingOptions, arguments: dict[str, Any]) -> None:
     from transformers import TrainingArguments
 
+    from vrpo_theory.checkpoints.placement import quiet
     from vrpo_theory.training.full_scale import weights
     from vrpo_theory.training.full_scale.log import Log
     from vrpo_theory.training.full_scale.trainer import VrpoTrainer
@@ -72,9 +73,10 @@ def _train(task: Task, options: TrainingOptions, arguments: dict[str, Any]) -> N
     if ranks.rank() == 0:
         weights.remove_torn(options.out)
     log = Log(options.out / LOG, weights.step_of(checkpoint)) if ranks.rank() == 0 else None
-    trainer = VrpoTrainer(task, args, log)
-    trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    trainer.save_model()
+    with quiet():
+        trainer = VrpoTrainer(task, args, log)
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.save_model()
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
     return Models(policy, reference, base, adapted)
 
 
-class _Run:
+class Run:
     """What a folder's run was asked, and whether it has ended."""
 
     def __init__(self, folder: Path, asked: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from vrpo_theory.types import Predictor, PreferencePair
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What is trained, against what, on what.
 
     Parameters
@@ -58,11 +58,11 @@ class Task:
 
 
 class VrpoTrainer(Trainer):
-    """A Trainer of a `Task`.
+    """A Trainer of a `TrainingTask`.
 
     Parameters
     ----------
-    task : Task
+    task : TrainingTask
     args : TrainingArguments
         Of sequential sampling: the order is the stream's. Every step is logged.
     log : Log, optional
@@ -73,7 +73,7 @@ class VrpoTrainer(Trainer):
         If the arguments ask for sharded parameters (FSDP, DeepSpeed), which the two passes are not ready for.
     """
 
-    def __init__(self, task: Task, args: TrainingArguments, log: Log | None = None) -> None:
+    def __init__(self, task: TrainingTask, args: TrainingArguments, log: Log | None = None) -> None:
         if args.fsdp or args.deepspeed:
             raise InputError("fsdp and deepspeed are not supported: train an adapter (adapter_rank), copied by DDP")
         self.task, self._log, self._sums, self._since = task, log, dict[str, float](), time.perf_counter()
