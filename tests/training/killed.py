@@ -23,7 +23,7 @@ POINTS = {
     "within a line of the log": (log.Log, "write", 4),
     "before the end is written": (training.Run, "enter", 2),
 }
-"""Where SIGKILL comes: an attribute of an object, and at which of its calls. A point may be a time too, as in "1.5 s"."""
+"""Where SIGKILL comes: an attribute of an object, and at which of its calls; or, as in "1.5 s", after how long."""
 
 
 def forked(arguments, point=None):
