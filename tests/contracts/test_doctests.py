@@ -10,6 +10,7 @@ import pytest
 import vrpo_theory
 from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.designs.base import Design
+from vrpo_theory.losses.base import Loss
 from vrpo_theory.reproduce.base import Exhibit
 from vrpo_theory.statements.base import Statement
 from vrpo_theory.weightings.base import Weighting
@@ -20,7 +21,7 @@ WITH_EXAMPLES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
-BASES = (Design, Exhibit, Statement, TorchModel, Weighting)
+BASES = (Design, Exhibit, Loss, Statement, TorchModel, Weighting)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

@@ -60,6 +60,17 @@ def dpo_loss(
     ------
     FloatingPointError
         If a log-probability is not finite.
+
+    Examples
+    --------
+    A policy that is its reference starts at log 2, since both see the same masks:
+
+    >>> from vrpo_theory.models import llada
+    >>> policy, reference = llada.tiny("policy"), llada.tiny("policy")
+    >>> loss = dpo_loss(policy, reference, [llada.case(seed=0).pair])
+    >>> loss.backward()
+    >>> round(loss.item(), 4), policy.proxy_parameters()[0].grad.norm().item() > 0
+    (0.6931, True)
     """
     objective = PairObjective(scheme=scheme, beta=beta, seed=seed, batch_tokens=batch_tokens)
     return loss(objective, policy, reference, batch, step)

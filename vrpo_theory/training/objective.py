@@ -89,6 +89,16 @@ class PairObjective:
     ValueError
         If beta or anchor is negative or not finite, or an estimator is unknown or leaves blocks out of a scheme that
         has only one.
+
+    Examples
+    --------
+    The scores of a pair, at its first and at its second visit, which has masks of its own:
+
+    >>> from vrpo_theory import MODELS
+    >>> case = MODELS["markov"].case(seed=0, length=8)
+    >>> scored = PairObjective(beta=0.2).score(case.policy, case.reference, [(0, case.pair), (1, case.pair)])
+    >>> [round(one.score, 3) for one in scored], [round(one.loss, 3) for one in scored]
+    ([-0.033, 0.003], [0.71, 0.692])
     """
 
     scheme: Scheme = VRPO
