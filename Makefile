@@ -62,7 +62,7 @@ $(VENV)/.package: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test: $(VENV)/.package
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,test,llm,adapters,datasets]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,test,llm,training,adapters,datasets]'
 	$(BIN)/python -m ipykernel install --sys-prefix --name vrpo_theory --display-name vrpo_theory
 	touch $@
 

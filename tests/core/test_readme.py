@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import vrpo_theory
 from vrpo_theory import score_pairs, tabulate, true_margin
+from vrpo_theory.models import llada
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -23,7 +25,7 @@ def test_the_example_prints_what_is_printed():
         assert a == b or abs(float(a) - float(b)) < 1e-6
 
 
-@pytest.mark.parametrize("command", ["score", "reproduce", "plan", "audit"])
+@pytest.mark.parametrize("command", ["score", "reproduce", "plan", "audit", "train"])
 def test_the_options_that_are_named_exist(vrpo, command):
     lines = re.findall(rf"^(?:vrpo {command}|python -m vrpo_theory\.{command}) .*$", README, re.M)
     known = set(re.findall(r"--[a-z-]+", vrpo(command, "--help").stdout))
@@ -51,3 +53,10 @@ def test_five_attributes_make_a_predictor():
     case = names["Case"](names["my_policy"], names["my_reference"], names["pair"])
     (sampled,) = score_pairs([case], method="exact")
     assert sampled["margin"] == pytest.approx(true_margin(*tabulate([case])))
+
+
+def test_a_loop_of_one_s_own_trains():
+    block = re.search(r"```\n(policy, reference = load_model.*?)```", README, re.S)[1]
+    names = {"load_model": lambda folder: llada.tiny("policy"), "DIR": "", "dpo_loss": vrpo_theory.dpo_loss}
+    exec(block, names | {"batches": [[llada.case(seed).pair] for seed in (0, 1)]}, found := {})
+    assert all(p.grad.isfinite().all() for p in found["policy"].parameters())

@@ -11,8 +11,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from vrpo_theory.designs import DESIGNS
+from vrpo_theory.losses import LOSSES
 from vrpo_theory.models import MODELS
 from vrpo_theory.reproduce.base import EXHIBITS
 from vrpo_theory.statements import STATEMENTS
@@ -53,10 +55,12 @@ def designs(root: Path) -> list[Sequence[str]]:
 
 def weightings(root: Path) -> list[Sequence[str]]:
     """Name, what it is, where it lives."""
-    return [
-        ("weighting", "what it is", "home"),
-        *((f"`{w.name}`", _summary(w), _home(w)) for w in WEIGHTINGS.members()),
-    ]
+    return _homes("weighting", WEIGHTINGS.members())
+
+
+def losses(root: Path) -> list[Sequence[str]]:
+    """Name, what it is, where it lives."""
+    return _homes("loss", LOSSES.members())
 
 
 def models(root: Path) -> list[Sequence[str]]:
@@ -77,7 +81,8 @@ def coverage(root: Path) -> list[Sequence[str]]:
 
 
 TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
-    "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "models": models,
+    "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "losses": losses,
+    "models": models,
     "coverage": coverage,
 }  # fmt: skip
 
@@ -97,6 +102,10 @@ def _markdown(rows: Iterable[Sequence[str]]) -> str:
     head, *body = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _homes(kind: str, members: Iterable[Any]) -> list[Sequence[str]]:
+    return [(kind, "what it is", "home"), *((f"`{m.name}`", _summary(m), _home(m)) for m in members)]
 
 
 def _home(member: Callable[..., object]) -> str:
