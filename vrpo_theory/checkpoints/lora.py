@@ -15,6 +15,7 @@ from vrpo_theory.checkpoints.placement import quiet
 from vrpo_theory.checkpoints.wrapped import Wrapped
 from vrpo_theory.errors import InputError
 from vrpo_theory.randomness import Address
+from vrpo_theory.types import block_length
 
 NAME, PREFIX = "default", "base_model.model."
 """Of an adapter in memory, and of its tensors in a file, as peft writes them."""
@@ -97,6 +98,7 @@ class AdapterOff:
     def __init__(self, model: Wrapped, fingerprint: str) -> None:
         self.model, self.fingerprint = model, fingerprint
         self.vocabulary, self.mask_token_id, self.max_length = model.vocabulary, model.mask_token_id, model.max_length
+        self.block_length = block_length(model)
 
     @property
     def device(self) -> torch.device:

@@ -86,7 +86,7 @@ def loss(
     scored = objective.score(policy, reference, [(step, pair) for pair in batch])
 
     def gradients() -> Gradients:
-        parts = objective.batch_terms(scored).batches(objective.batch_tokens)
+        parts = objective.batch_terms(scored).batches(objective.batch_tokens, model)
         return _sum_of_gradients((_value(part, model, again()) for part in parts), parameters)
 
     mean = total([one.loss for one in scored]) / len(scored)

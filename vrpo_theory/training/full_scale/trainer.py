@@ -28,7 +28,7 @@ from vrpo_theory.training.full_scale.bar import Bar
 from vrpo_theory.training.full_scale.log import Log
 from vrpo_theory.training.full_scale.stream import PairStream
 from vrpo_theory.training.objective import Numbered, PairObjective, ScoredPair
-from vrpo_theory.types import Predictor, PreferencePair
+from vrpo_theory.types import Predictor, PreferencePair, block_length
 
 
 @dataclass(frozen=True)
@@ -207,6 +207,7 @@ class _Through:
 
     def __init__(self, wrapped: nn.Module, policy: Wrapped) -> None:
         self.wrapped, self.policy, self.vocabulary = wrapped, policy, policy.vocabulary
+        self.block_length = block_length(policy)
 
     @property
     def device(self) -> torch.device:
