@@ -12,6 +12,7 @@ NOTEBOOKS := $(TESTS) --nbval --nbval-current-env --nbval-sanitize-with tests/sa
 KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2
 # The tests in which neural models meet fixed numbers, each other's or their own; without what kernels cannot move.
 NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/models/test_llada_golden.py \
+	tests/models/test_decoders_golden.py::test_logits tests/models/test_decoders_golden.py::test_two_copies \
 	tests/models/test_llada_predictor.py tests/models/test_llada_options.py tests/models/test_masked_lm.py \
 	tests/models/test_llada_loading.py::test_attention_implementations_agree \
 	tests/models/test_adapter.py::test_numbers_are_those_of_the_merged_weights \

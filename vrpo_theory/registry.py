@@ -29,6 +29,12 @@ def expression(text: str) -> ast.expr | None:
         return None
 
 
+def _assigned(source: ast.Module) -> set[str]:
+    """Names that a module assigns at its top level."""
+    targets = (target for node in source.body if isinstance(node, ast.Assign) for target in node.targets)
+    return {target.id for target in targets if isinstance(target, ast.Name)}
+
+
 class Modules:
     """A family whose members are whole modules, each imported when asked for and not before.
 
@@ -58,11 +64,16 @@ class Modules:
 
     def summary(self, name: str) -> str:
         """First line of the module's docstring; the module is not imported."""
+        return (ast.get_docstring(self._source(name)) or "").partition("\n")[0]
+
+    def having(self, attribute: str) -> list[ModuleType]:
+        """The modules that assign a name at their top level; the others are not imported."""
+        return [self[name] for name in self.names() if attribute in _assigned(self._source(name))]
+
+    def _source(self, name: str) -> ast.Module:
         spec = importlib.util.find_spec(f"{self.package}.{name}")
-        if spec is None or spec.origin is None:
-            return ""
-        text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
-        return (text or "").partition("\n")[0]
+        found = spec is not None and spec.origin is not None
+        return ast.parse(Path(spec.origin).read_text(encoding="utf-8") if found else "")  # type: ignore[union-attr,arg-type]
 
 
 class Registry(Generic[T]):

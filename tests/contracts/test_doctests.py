@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import vrpo_theory
+from vrpo_theory.checkpoints.decoders import Decoder
 from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.designs.base import Design
 from vrpo_theory.losses.base import Loss
@@ -21,7 +22,7 @@ WITH_EXAMPLES = sorted(
     for path in ROOT.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )
-BASES = (Design, Exhibit, Loss, Statement, TorchModel, Weighting)
+BASES = (Decoder, Design, Exhibit, Loss, Statement, TorchModel, Weighting)
 
 
 @pytest.mark.parametrize("name", WITH_EXAMPLES)

@@ -303,7 +303,7 @@ def test_mask_token_is_the_tokenizer_s(bert, named):
 
 def test_without_a_tokenizer_the_mask_token_must_be_given(bert):
     (bert / "tokenizer.json").unlink()
-    refuse(bert, "names no mask token")
+    refuse(bert, "lacks mask_token_id")
     assert load(bert, mask_token_id=3).mask_token_id == 3
 
 

@@ -27,8 +27,11 @@ class Source(NamedTuple):
     value: Any
 
 
-def agreed(fact: str, sources: Iterable[Source]) -> Any:
-    """The value that all sources state, None if none does.
+NOWHERE = Source("nowhere", None)
+
+
+def stated(fact: str, sources: Iterable[Source]) -> Source:
+    """The first source that states a fact, with which all others agree; `NOWHERE` if none does.
 
     Raises
     ------
@@ -41,7 +44,32 @@ def agreed(fact: str, sources: Iterable[Source]) -> Any:
             raise InputError(
                 f"{fact} is {known[0].value!r} by {known[0].where} and {source.value!r} by {source.where}: correct one"
             )
-    return known[0].value if known else None
+    return known[0] if known else NOWHERE
+
+
+def agreed(fact: str, sources: Iterable[Source]) -> Any:
+    """The value that all sources state, None if none does; InputError as `stated`."""
+    return stated(fact, sources).value
+
+
+def require_only(options: Mapping[str, Any], only: Mapping[str, Any]) -> None:
+    """InputError, which names it, for an option that differs from the single value that is supported."""
+    for name, value in only.items():
+        found = options.get(name, value)
+        if found != value or isinstance(found, bool) != isinstance(value, bool):
+            raise InputError(f"{name}={found!r} is not supported: use a checkpoint with {name}={value!r}")
+
+
+def plain_rotations(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Without tables that say no more than the base of ordinary rotations, as transformers 5 writes it."""
+    options = dict(options)
+    for name in ("rope_parameters", "rope_scaling"):
+        table: Any = options.get(name)
+        plain = isinstance(table, dict) and table.keys() <= {"rope_theta", "rope_type", "type"}
+        if plain and {table.get("rope_type"), table.get("type")} <= {None, "default"}:
+            theta = {"rope_theta": table["rope_theta"]} if "rope_theta" in table else {}
+            options = theta | {key: value for key, value in options.items() if key != name}
+    return options
 
 
 def settled(path: Path, options: Mapping[str, Any], aliases: Mapping[str, str]) -> dict[str, Any]:
@@ -66,8 +94,8 @@ def settled(path: Path, options: Mapping[str, Any], aliases: Mapping[str, str]) 
     return own
 
 
-def mask_token(folder: Path, options: Mapping[str, Any], usual: tuple[str, ...]) -> int | None:
-    """Id of the mask token by the configurations and the tokenizer; None if none of them states it.
+def mask_token(folder: Path, options: Mapping[str, Any], usual: tuple[str, ...]) -> Source:
+    """Id of the mask token by the configurations and the tokenizer; `NOWHERE` if none of them states it.
 
     Parameters
     ----------
@@ -79,20 +107,24 @@ def mask_token(folder: Path, options: Mapping[str, Any], usual: tuple[str, ...])
     Raises
     ------
     InputError
-        If two of the files differ.
+        If two of them differ.
     """
     there = {name: read_json(folder / name) for name in JSON if name in listing(folder)}
-    declared = agreed("mask_token", (Source(str(folder / name), _named(there.get(name, {}))) for name in TOKENIZER))
-    stated = [
-        Source(f"mask_token_id in {folder / name}", _token(content.get("mask_token_id")))
-        for name, content in (("config.json", options), ("generation_config.json", there.get(JSON[0], {})))
+    known = [
+        *(Source(f"mask_token_id in {folder / name}", _token(content.get("mask_token_id")))
+          for name, content in (("config.json", options), ("generation_config.json", there.get(JSON[0], {})))),
+    ]  # fmt: skip
+    ids = {source.value for source in known} - {None}
+    declared = [Source(str(folder / name), _named(there.get(name, {}))) for name in TOKENIZER]
+    if not ids:  # where an id is stated, it may have two names, as in SDAR's release
+        agreed("mask_token", declared)
+    named = {source.value for source in declared} - {None}
+    spelt = [
+        Source(f"{name} in {folder / place}", i) for name in sorted(named) or usual for place, i in _ids(there, name)
     ]
-    names = usual if declared is None else (declared,)
-    spelt = [Source(f"{name} in {folder / place}", found) for name in names for place, found in _ids(there, name)]
-    if declared is None and {source.value for source in stated} & {source.value for source in spelt}:
+    if not named and ids & {source.value for source in spelt}:
         spelt = []  # one of the usual names is meant, and which one is stated
-    found: int | None = agreed("mask_token_id", [*stated, *spelt])
-    return found
+    return stated("mask_token_id", [*known, *spelt])
 
 
 JSON = ("generation_config.json", "tokenizer.json", *TOKENIZER)

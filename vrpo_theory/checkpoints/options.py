@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -27,6 +28,10 @@ class LoadOptions(TypedDict, total=False):
         Recompute the blocks' activations in the backward pass: less memory, more time, the same numbers.
     attn_implementation : str, optional
         As transformers takes it ("eager", "sdpa", ...), which chooses where it is None.
+    mask_token_id : int, optional
+        What config.json, generation_config.json and the tokenizer's files agree on, where it is None.
+    block_length : int, optional
+        Tokens of a block, for models of block diffusion whose config.json does not say.
     """
 
     device: str | torch.device
@@ -35,3 +40,10 @@ class LoadOptions(TypedDict, total=False):
     adapter: str | Path | None
     gradient_checkpointing: bool
     attn_implementation: str | None
+    mask_token_id: int | None
+    block_length: int | None
+
+
+def given_facts(options: Mapping[str, Any]) -> dict[str, int | None]:
+    """Those of the options that say what a checkpoint may leave open."""
+    return {"mask_token_id": options.get("mask_token_id"), "block_length": options.get("block_length")}

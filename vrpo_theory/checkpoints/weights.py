@@ -6,15 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from vrpo_theory.checkpoints.notes import note, some
 from vrpo_theory.checkpoints.shards import read_index, weight_files
 from vrpo_theory.errors import InputError, one_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
 
 POINTER = b"version https://git-lfs"
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -86,8 +88,37 @@ def check_headers(folder: Path, found: Mapping[str, Header], expected: Mapping[s
             )
 
 
+def matching_headers(folder: Path, found: dict[str, Header], module: PreTrainedModel) -> dict[str, Header]:
+    """The headers, if they are those of a module's tensors; a tied tensor may be stored twice, or once.
+
+    Parameters
+    ----------
+    module : PreTrainedModel
+        On any device; no values are read.
+
+    Raises
+    ------
+    InputError
+        If a tensor is missing, left over, of another shape or kind, or differs from the one that it is tied to.
+    """
+    expected, config = dict(module.state_dict()), module.config
+    tied = dict(module._tied_weights_keys or {}) if config.tie_word_embeddings else {}
+    for copy in tied.keys() - found.keys():
+        del expected[copy]
+    check_headers(folder, found, expected)
+    for copy, original in tied.items():
+        if copy in found and not same_tensor(found[copy], found[original], copy, original):
+            option = config.attribute_map.get("tie_word_embeddings", "tie_word_embeddings")
+            raise InputError(
+                f"{folder}: {option} is true but {copy} differs from {original}: set it to false or drop one"
+            )
+    return found
+
+
 def same_tensor(one: Header, other: Header, name: str, other_name: str) -> bool:
     """Whether two stored tensors are equal, read a few rows at a time."""
+    import torch
+
     if one.shape != other.shape:
         return False
     with safe_open(one.file, "pt") as f, safe_open(other.file, "pt") as g:
@@ -123,7 +154,7 @@ def _file_headers(file: Path) -> dict[str, Header]:
             start = stream.read(len(POINTER))
         if start == POINTER:
             raise InputError(f"{file} is a git-lfs pointer, not weights: run git lfs pull")
-        with safe_open(file, "pt") as f:
+        with safe_open(file, "np") as f:
             slices = {name: f.get_slice(name) for name in f.keys()}  # noqa: SIM118 (not a mapping)
             return {n: Header(file, s.get_dtype(), tuple(s.get_shape())) for n, s in slices.items()}
     except OSError as error:

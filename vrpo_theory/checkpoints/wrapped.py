@@ -18,6 +18,9 @@ from vrpo_theory.errors import InputError
 
 Head = Callable[[Tensor], Tensor]
 
+LOGITS = 2**25
+"""Logits that exist at one time: 134 MB in float32, 265 masked positions of LLaDA's vocabulary."""
+
 
 class Wrapped(TorchModel):
     """A module of transformers with the attributes of a `vrpo_theory.models.base.Model`.
@@ -101,13 +104,18 @@ class Wrapped(TorchModel):
         return moving(self.module.config.to_dict())
 
     def _check(self, tokens: Tensor, attention: Tensor) -> None:
-        alien = attention & ((tokens < 0) | (tokens >= self.vocabulary))
+        self._check_tokens(tokens[attention])
+        self._check_length(int(attention.sum(1).max()))
+
+    def _check_tokens(self, tokens: Tensor) -> None:
+        alien = (tokens < 0) | (tokens >= self.vocabulary)
         if alien.any():
             raise InputError(
                 f"token id {int(tokens[alien][0])} is outside the vocabulary of {self.vocabulary}: "
                 "tokenize with this model's tokenizer"
             )
-        longest = int(attention.sum(1).max())
+
+    def _check_length(self, longest: int) -> None:
         if longest > self.max_length:
             raise InputError(f"a sequence of {longest} tokens exceeds {self.limit}={self.max_length}: shorten it")
 
@@ -142,3 +150,10 @@ def _score(head: Head, hidden: Tensor, target: Tensor) -> Tensor:
     logits = head(hidden)
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return wide.log_softmax(-1).gather(1, target[:, None].to(wide.device)).squeeze(1)
+
+
+def positions(attention: Tensor) -> Tensor:
+    """Place of every real token among the real ones, (B, T); (1, T) where all rows agree, to rotate with one row."""
+    column = torch.arange(attention.shape[1], device=attention.device)
+    position = torch.where(attention, attention.cumsum(1) - 1, column)
+    return column[None] if bool((position == column).all()) else position

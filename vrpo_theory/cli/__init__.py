@@ -9,6 +9,7 @@ import typer
 from vrpo_theory import __version__
 from vrpo_theory.cli._show import ShowingCommand
 from vrpo_theory.cli.audit import audit
+from vrpo_theory.cli.inspecting import inspect
 from vrpo_theory.cli.listing import members
 from vrpo_theory.cli.options import HELP, Command
 from vrpo_theory.cli.plan import plan
@@ -24,6 +25,7 @@ for name, command, summary in (
     ("plan", plan, "Choose how to spend a sampling budget."),
     ("train", train, "Train a checkpoint on preference pairs."),
     ("audit", audit, "Compare an ELBO estimator with exact values."),
+    ("inspect", inspect, "Show what a checkpoint is."),
     ("list", members, "List designs, models, exhibits and more."),
 ):
     app.command(name, cls=ShowingCommand if command is score else Command, short_help=summary)(command)

@@ -10,6 +10,7 @@ import typer
 
 from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.cli.bundles import EMPTY, Command, bundled
+from vrpo_theory.cli.options import BlockLength, MaskTokenId
 from vrpo_theory.runs.inputs import Sources
 
 CHECKPOINT = "a checkpoint's folder, or hub id org/name@COMMIT"
@@ -53,6 +54,8 @@ LOADED = {
         Annotated[str, typer.Option(help="type of the weights in memory: float32, bfloat16, float16 or float64")],
         "float32",
     ),
+    "mask_token_id": (MaskTokenId, None),
+    "block_length": (BlockLength, None),
 }
 """What both models are loaded with."""
 

@@ -1,43 +1,45 @@
 """Masked predictors, one module each, imported by name when asked for.
 
 ``MODELS["markov"]`` is a module; a toy's module exports ``case(seed, length)``, and all models follow
-`vrpo_theory.models.base.Model`. A module that reads checkpoints exports ``load(source, *, revision, **options)`` with
-the options of `vrpo_theory.checkpoints.options.LoadOptions` and, where transformers
-does not know them, the ``MODEL_TYPES`` of their config.json.
+`vrpo_theory.models.base.Model`. A module that reads checkpoints also exports its declaration, a
+`vrpo_theory.checkpoints.family.Family`, as ``FAMILY``, and ``load(source, *, revision, **options)`` with the options of
+`vrpo_theory.checkpoints.options.LoadOptions`; importing it imports neither torch nor transformers.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from vrpo_theory.checkpoints.folder import local_folder, read_options
 from vrpo_theory.checkpoints.options import LoadOptions
+from vrpo_theory.errors import InputError
 from vrpo_theory.registry import Modules
 
 if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.description import Description
     from vrpo_theory.checkpoints.wrapped import Wrapped
 
 # tqdm, as transformers imports it, advises in notebooks to install widgets that nothing here uses.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
-__all__ = ["MODELS", "load_model"]
+__all__ = ["MODELS", "describe", "family_of", "load_model"]
 
 MODELS = Modules("model", "vrpo_theory.models")
 
 
 def load_model(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> Wrapped:
-    """A predictor from a checkpoint, by the model_type in its config.json.
+    """A predictor from a checkpoint, by the architectures and the model_type in its config.json.
 
     Parameters
     ----------
     source : path or str
         A folder, or a hub id at a pinned commit: ``org/name@commit``, or ``org/name`` and ``revision``.
     **options
-        ``device``, ``dtype`` and others, as in `vrpo_theory.checkpoints.options.LoadOptions`; a family may have more,
-        such as the ``mask_token_id`` of `vrpo_theory.models.masked_lm.load`.
+        ``device``, ``dtype`` and others, as in `vrpo_theory.checkpoints.options.LoadOptions`.
 
     Raises
     ------
@@ -52,12 +54,62 @@ def load_model(source: str | Path, *, revision: str | None = None, **options: Un
     (torch.float64, 259)
     """
     folder = local_folder(source, revision)
-    kind = str(read_options(folder).get("model_type"))
-    model: Wrapped = _family(kind).load(folder, **options)
+    model: Wrapped = family_of(folder, read_options(folder)).load(folder, **options)
     return model
 
 
-def _family(kind: str) -> ModuleType:
-    """The module that names this model_type among its ``MODEL_TYPES``; transformers' masked models where none does."""
-    own = (MODELS[name] for name in MODELS.names())
-    return next((m for m in own if kind in getattr(m, "MODEL_TYPES", ())), MODELS["masked_lm"])
+def describe(source: str | Path, *, mask_token_id: int | None = None, block_length: int | None = None) -> Description:
+    """What a checkpoint is, from its files' headers alone; torch is not imported.
+
+    Parameters
+    ----------
+    source : path or str
+        A folder, or a hub id with its commit.
+    mask_token_id, block_length : int, optional
+        As in `vrpo_theory.checkpoints.options.LoadOptions`.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or damaged, or two of them contradict each other.
+
+    Examples
+    --------
+    >>> found = describe(Path(MODELS["llada"].__file__).with_name("tiny") / "policy")
+    >>> found.family.title, found.parameters, found.facts.mask_token_id.value
+    ('LLaDA 8B and 1.5', 127680, 258)
+    """
+    from vrpo_theory.checkpoints import description
+
+    folder = local_folder(source)
+    options = read_options(folder)
+    given = {"mask_token_id": mask_token_id, "block_length": block_length}
+    return description.describe(folder, family_of(folder, options).FAMILY, options, **given)
+
+
+def family_of(folder: Path, options: Mapping[str, Any]) -> ModuleType:
+    """The module that reads a checkpoint: by its architecture, else its model_type, else transformers' masked models.
+
+    Parameters
+    ----------
+    folder : path
+        Named in errors.
+    options : mapping
+        The content of its config.json.
+
+    Raises
+    ------
+    InputError
+        If architecture and model_type name two families.
+    """
+    kind, architectures = options.get("model_type"), options.get("architectures") or ()
+    families = MODELS.having("FAMILY")
+    by_architecture = [m for m in families if set(architectures) & set(m.FAMILY.architectures)]
+    by_type = [m for m in families if m.FAMILY.by_type and m.FAMILY.model_type == kind]
+    if by_architecture and by_type and by_architecture[0].FAMILY.model_type != kind:
+        one, other = by_architecture[0].FAMILY.title, by_type[0].FAMILY.title
+        raise InputError(
+            f"{folder / 'config.json'}: architectures {architectures!r} are of {one}, model_type {kind!r} of {other}: "
+            "correct one"
+        )
+    return (by_architecture or by_type or [MODELS["masked_lm"]])[0]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vrpo_theory.checkpoints.family import Family
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.losses import LOSSES
 from vrpo_theory.models import MODELS
@@ -68,6 +69,26 @@ def models(root: Path) -> list[Sequence[str]]:
     return [("model", "what it is"), *((f"`{name}`", MODELS.summary(name)) for name in MODELS.names())]
 
 
+def families(root: Path) -> list[Sequence[str]]:
+    """What reads checkpoints: how it knows them, what decides the meaning of logits, the evidence for its numbers."""
+    rows: list[Sequence[str]] = [
+        ("family", "releases", "by", "shift", "attention", "mask", "checked against", "not checked")
+    ]
+    for module in MODELS.having("FAMILY"):
+        f = module.FAMILY
+        named = ", ".join(f"`{name}`" for name in (*f.architectures, *([f.model_type] if f.by_type else [])))
+        mask = "by its files" if f.usual_mask is None else str(f.usual_mask)
+        name = f"`{module.__name__.rpartition('.')[2]}`"
+        rows.append((name, f.title, named or "any other", str(f.shift), _attention(f), mask, f.checked, f.unchecked))
+    return rows
+
+
+def _attention(family: Family) -> str:
+    return {"full": "full", "blocks": f"blocks of {family.usual_block}"}.get(
+        family.attention, f"full, or blocks of {family.usual_block}"
+    )
+
+
 def coverage(root: Path) -> list[Sequence[str]]:
     """How often the planner's intervals held the truth, and how far its predictions were off."""
     sections = json.loads((root / "benchmarks" / "results" / "planner.json").read_text())["sections"]
@@ -82,8 +103,7 @@ def coverage(root: Path) -> list[Sequence[str]]:
 
 TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
     "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "losses": losses,
-    "models": models,
-    "coverage": coverage,
+    "models": models, "families": families, "coverage": coverage,
 }  # fmt: skip
 
 

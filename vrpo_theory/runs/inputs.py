@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from vrpo_theory.data.checks import Bounds
     from vrpo_theory.data.protocol import Tokenizer
 
-_LENGTHS = ("max_sequence_length", "max_position_embeddings")
-
 
 @dataclass(frozen=True)
 class Sources:
@@ -27,7 +25,7 @@ class Sources:
     Parameters
     ----------
     policy, reference : path or str
-        Folders or pinned hub ids (``org/name@commit``), in the LLaDA format or a masked language model of transformers.
+        Folders or pinned hub ids (``org/name@commit``) of a family that `vrpo_theory.load_model` reads.
     pairs : path
         As `vrpo_theory.read_pairs` takes it; text is tokenized by the policy's tokenizer.
     limit, truncate, append_eot, rendered
@@ -163,13 +161,15 @@ def read_unloaded(sources: Sources, words: list[Tokenizer] | None = None) -> lis
     words : list, optional
         Takes the tokenizer, if it was needed.
     """
-    from vrpo_theory.checkpoints.folder import local_folder, read_options
+    from vrpo_theory.checkpoints.options import given_facts
+    from vrpo_theory.models import describe
 
-    configs = [read_options(local_folder(str(source))) for source in (sources.policy, sources.reference)]
-    lengths = [int(config[name]) for config in configs for name in _LENGTHS if config.get(name)]
+    models = (sources.policy, sources.reference)
+    ours, theirs = (describe(str(source), **given_facts(sources.options)) for source in models)
+    lengths = [model.sizes["longest"] for model in (ours, theirs) if "longest" in model.sizes]
     bounds: Bounds = {
-        "vocabulary": configs[0].get("vocab_size"),
-        "mask_token_id": configs[0].get("mask_token_id"),
+        "vocabulary": ours.sizes.get("vocabulary"),
+        "mask_token_id": ours.facts.mask_token_id.value,
         "max_length": min(lengths, default=None),
     }
     used = [] if words is None else words
@@ -191,7 +191,7 @@ def _any_tokenizer(sources: Sources) -> Tokenizer | None:
 
 
 def require_same_words(policy: Wrapped, reference: Wrapped) -> None:
-    for name in ("vocabulary", "mask_token_id"):
-        ours, theirs = getattr(policy, name), getattr(reference, name)
+    for name in ("vocabulary", "mask_token_id", "block_length"):
+        ours, theirs = getattr(policy, name, None), getattr(reference, name, None)
         if ours != theirs:
             raise InputError(f"{name}: policy has {ours}, reference has {theirs}; they must come from one family")

@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import copy
+import importlib
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-from vrpo_theory.models.llada.checkpoint import fingerprint, load
-from vrpo_theory.models.llada.configuration import LLaDAConfig
-from vrpo_theory.models.llada.modeling import LLaDAModelLM
-from vrpo_theory.models.llada.predictor import LLaDA
+from vrpo_theory.checkpoints.family import Family
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.types import ROLES, Case, PreferencePair, Response, Role
 
-__all__ = ["LLaDA", "LLaDAConfig", "LLaDAModelLM", "case", "fingerprint", "load", "tiny"]
+if TYPE_CHECKING:
+    from vrpo_theory.models.llada.checkpoint import fingerprint
+    from vrpo_theory.models.llada.configuration import LLaDAConfig
+    from vrpo_theory.models.llada.modeling import LLaDAModelLM
+    from vrpo_theory.models.llada.predictor import LLaDA
 
-MODEL_TYPES = ("llada",)
-"""What this family reads, by the model_type of config.json."""
+__all__ = ["FAMILY", "LLaDA", "LLaDAConfig", "LLaDAModelLM", "case", "fingerprint", "load", "tiny"]
+
+FAMILY = Family(
+    title="LLaDA 8B and 1.5",
+    model_type="llada",
+    architectures=("LLaDAModelLM",),
+    usual_mask=126336,
+    mask_names=("<|mdm_mask|>",),
+    checked="the release's code: logits, padded rows, per-mask tables; the 8B layout",
+    unchecked="trained weights, a GPU",
+)
 PROMPT, ORDINARY = 5, 256
+_HOMES = {
+    "LLaDA": "predictor", "LLaDAConfig": "configuration", "LLaDAModelLM": "modeling", "fingerprint": "checkpoint",
+}  # fmt: skip
 
-AutoConfig.register("llada", LLaDAConfig, exist_ok=True)
-AutoModel.register(LLaDAConfig, LLaDAModelLM, exist_ok=True)
-AutoModelForCausalLM.register(LLaDAConfig, LLaDAModelLM, exist_ok=True)
+
+def __getattr__(name: str) -> Any:
+    """What needs torch is imported when first used, so that the declaration stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> LLaDA:
+    """A predictor from a checkpoint, in eval mode; see `vrpo_theory.models.llada.checkpoint.load`."""
+    from vrpo_theory.models.llada import checkpoint
+
+    return checkpoint.load(source, revision=revision, **options)
 
 
 def tiny(role: Role) -> LLaDA:

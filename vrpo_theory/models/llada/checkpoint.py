@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import torch
 
-from vrpo_theory.checkpoints.facts import Source, agreed, mask_token, settled
+from vrpo_theory.checkpoints.facts import Source, agreed, plain_rotations, settled
 from vrpo_theory.checkpoints.folder import config_file, local_folder, read_options
-from vrpo_theory.checkpoints.options import LoadOptions
+from vrpo_theory.checkpoints.options import LoadOptions, given_facts
 from vrpo_theory.checkpoints.placement import Placement, require_whole
 from vrpo_theory.checkpoints.shards import weight_files
-from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
+from vrpo_theory.checkpoints.weights import Header, matching_headers, read_headers
 from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.models.llada import FAMILY
 from vrpo_theory.models.llada.configuration import LLaDAConfig
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 from vrpo_theory.models.llada.predictor import LLaDA
 
-REQUIRED = ("d_model", "n_heads", "n_layers", "vocab_size", "mask_token_id", "rms_norm_eps", "rope_theta")
-MASKS = ("<|mdm_mask|>",)
-HEAD, EMBEDDING = "model.transformer.ff_out.weight", "model.transformer.wte.weight"
+REQUIRED = ("d_model", "n_heads", "n_layers", "vocab_size", "rms_norm_eps", "rope_theta")
 
 
 def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> LLaDA:
@@ -45,7 +44,7 @@ def load(source: str | Path, *, revision: str | None = None, **options: Unpack[L
     """
     placement = Placement(**options)
     folder = local_folder(source, revision)
-    config = read_config(folder)
+    config = read_config(folder, **given_facts(options))
     module, report = placement.read(LLaDAModelLM, folder, config, checked_weights(folder, config))
     require_whole(folder, report)
     return placement.finish(LLaDA(module))
@@ -62,16 +61,22 @@ def fingerprint(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
-def read_config(folder: Path) -> LLaDAConfig:
-    """The configuration of a checkpoint; InputError if it is not a LLaDA one that this package supports."""
+def read_config(folder: Path, **given: int | None) -> LLaDAConfig:
+    """The configuration of a checkpoint; InputError if it is not a LLaDA one that this package supports.
+
+    Parameters
+    ----------
+    **given
+        ``mask_token_id`` and ``block_length``, as in `vrpo_theory.checkpoints.family.Family.facts`.
+    """
     options, path = read_options(folder), folder / "config.json"
     if options.get("model_type") != "llada":
         raise InputError(
             f"{path}: model_type is {options.get('model_type')!r}, expected 'llada': give a LLaDA checkpoint"
         )
-    options = _plain_rotations(settled(path, options, LLaDAConfig.attribute_map))
-    mask = mask_token(folder, options, MASKS)
-    options = {"mask_token_id": mask} | options if mask is not None else options
+    options = plain_rotations(settled(path, options, LLaDAConfig.attribute_map))
+    facts = FAMILY.facts(folder, options, **given).required(folder)
+    options["mask_token_id"] = facts.mask_token_id.value
     if missing := [name for name in REQUIRED if name not in options]:
         raise InputError(f"{path} lacks {', '.join(missing)}: copy it from the official config.json")
     head = options.pop("head_dim", None)
@@ -83,29 +88,11 @@ def read_config(folder: Path) -> LLaDAConfig:
     return config
 
 
-def _plain_rotations(options: dict[str, Any]) -> dict[str, Any]:
-    """Without tables that say no more than the base of ordinary rotations, as transformers 5 writes it."""
-    for name in ("rope_parameters", "rope_scaling"):
-        table: Any = options.get(name)
-        plain = isinstance(table, dict) and table.keys() <= {"rope_theta", "rope_type", "type"}
-        if plain and {table.get("rope_type"), table.get("type")} <= {None, "default"}:
-            theta = {"rope_theta": table["rope_theta"]} if "rope_theta" in table else {}
-            options = theta | {key: value for key, value in options.items() if key != name}
-    return options
-
-
 def checked_weights(folder: Path, config: LLaDAConfig) -> dict[str, Header]:
     """Where every tensor of the architecture lies; InputError if one is missing, left over or of another shape."""
     found = read_headers(folder)
     if config.n_layers > len(found):
         raise InputError(f"{folder} holds {len(found)} tensors, too few for n_layers={config.n_layers}: correct one")
     with torch.device("meta"):
-        expected = dict(LLaDAModelLM(config).state_dict())
-    if config.weight_tying and HEAD not in found:
-        del expected[HEAD]
-    check_headers(folder, found, expected)
-    if HEAD in found and config.weight_tying and not same_tensor(found[HEAD], found[EMBEDDING], HEAD, EMBEDDING):
-        raise InputError(
-            f"{folder}: weight_tying is true but {HEAD} differs from {EMBEDDING}: set it to false or drop one"
-        )
-    return found
+        module = LLaDAModelLM(config)
+    return matching_headers(folder, found, module)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from transformers import PreTrainedConfig
 
+from vrpo_theory.checkpoints.facts import require_only
+from vrpo_theory.checkpoints.values import COUNT, FLAG, PROBABILITY, REAL, TOKEN, TOKENS, Kind
 from vrpo_theory.errors import InputError
 
 ONLY: dict[str, Any] = {
@@ -29,53 +29,17 @@ ONLY: dict[str, Any] = {
 """Options with a single supported value."""
 
 
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _positive(value: Any) -> bool:
-    return _whole(value) and value > 0
-
-
-def _token(value: Any) -> bool:
-    return _whole(value) and value >= 0
-
-
-def _tokens(value: Any) -> bool:
-    return _token(value) or (isinstance(value, list) and all(map(_token, value)))
-
-
-def _probability(value: Any) -> bool:
-    return (_whole(value) or isinstance(value, float)) and 0 <= value < 1
-
-
-def _real(value: Any) -> bool:
-    return (_whole(value) or isinstance(value, float)) and math.isfinite(value) and value > 0
-
-
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-KINDS: tuple[tuple[Callable[[Any], bool], str, bool, tuple[str, ...]], ...] = (
-    (_positive, "a positive integer", False, ("d_model", "n_heads", "n_layers", "mlp_ratio")),
-    (_positive, "a positive integer", False, ("vocab_size", "max_sequence_length")),
-    (_positive, "a positive integer or null", True, ("n_kv_heads", "embedding_size", "mlp_hidden_size")),
-    (_token, "a token id", False, ("mask_token_id",)),
-    (_tokens, "a token id, a list of them or null", True, ("eos_token_id", "pad_token_id")),
-    (_probability, "a probability", False, ("attention_dropout", "embedding_dropout", "residual_dropout")),
-    (_real, "a positive number", False, ("rms_norm_eps", "rope_theta", "init_std")),
-    (_flag, "true or false", False, ("include_bias", "include_qkv_bias", "weight_tying", "scale_logits")),
-    (_flag, "true, false or null", True, ("multi_query_attention", "bias_for_layer_norm")),
+KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
+    (COUNT, ("d_model", "n_heads", "n_layers", "mlp_ratio", "vocab_size", "max_sequence_length")),
+    (COUNT.with_null, ("n_kv_heads", "embedding_size", "mlp_hidden_size")),
+    (TOKEN, ("mask_token_id",)),
+    (TOKENS.with_null, ("eos_token_id", "pad_token_id")),
+    (PROBABILITY, ("attention_dropout", "embedding_dropout", "residual_dropout")),
+    (REAL, ("rms_norm_eps", "rope_theta", "init_std")),
+    (FLAG, ("include_bias", "include_qkv_bias", "weight_tying", "scale_logits")),
+    (FLAG.with_null, ("multi_query_attention", "bias_for_layer_norm")),
 )
-"""Test, its words, whether null passes, and the options it is for."""
-
-
-def _refuse_unsupported(options: Mapping[str, Any]) -> None:
-    for name, only in ONLY.items():
-        value = options.get(name, only)
-        if value != only or isinstance(value, bool) != isinstance(only, bool):
-            raise InputError(f"{name}={value!r} is not supported: use a checkpoint with {name}={only!r}")
+"""What kind of value every option takes."""
 
 
 class LLaDAConfig(PreTrainedConfig):
@@ -139,7 +103,7 @@ class LLaDAConfig(PreTrainedConfig):
     use_cache: bool = False
 
     def __post_init__(self, **kwargs: Any) -> None:
-        _refuse_unsupported(kwargs)
+        require_only(kwargs, ONLY)
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
         self.check()
 
@@ -171,12 +135,9 @@ class LLaDAConfig(PreTrainedConfig):
 
     def check(self) -> None:
         """Validate every option; also called by the model, since options may be set after construction."""
-        _refuse_unsupported(vars(self))
-        for test, words, null, names in KINDS:
-            for name in names:
-                value = getattr(self, name)
-                if not (test(value) or (null and value is None)):
-                    raise InputError(f"{name}={value!r} must be {words}: correct the configuration")
+        require_only(vars(self), ONLY)
+        for kind, names in KINDS:
+            kind.require((name, getattr(self, name)) for name in names)
         self._check_together()
 
     def _check_together(self) -> None:

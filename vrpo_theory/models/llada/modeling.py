@@ -10,39 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PreTrainedModel
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.llama.modeling_llama import LlamaRMSNorm, apply_rotary_pos_emb, eager_attention_forward
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, eager_attention_forward
 
+from vrpo_theory.checkpoints.layers import WideRMSNorm, rotations, widened
 from vrpo_theory.models.llada.configuration import LLaDAConfig
 
 
-def widened(x: Tensor) -> Tensor:
-    """The tensor in float32 or better."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def rotations(config: LLaDAConfig, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines, (..., T, head_dim) float32, of the rotary embedding.
-
-    Computed when needed: a buffer of frequencies would lose its precision whenever the module is cast to bfloat16.
-    """
-    exponent = torch.arange(0, config.head_dim, 2, device=position_ids.device).float() / config.head_dim
-    angle = position_ids[..., None].float() * (1.0 / config.rope_theta**exponent)
-    angle = torch.cat((angle, angle), -1)
-    return angle.cos(), angle.sin()
-
-
-class RMSNorm(LlamaRMSNorm):
-    """Llama's norm, except that float64 is not narrowed to float32."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        wide = widened(x)
-        wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
-        return self.weight * wide.to(x.dtype)
+class RMSNorm(WideRMSNorm):
+    """The norm under the name that is part of fingerprints, by which stored evaluations are found."""
 
 
 class LLaDABlock(GradientCheckpointingLayer):
@@ -114,7 +94,7 @@ class LLaDAModel(nn.Module):
         if position_ids is None:
             position_ids = torch.arange(x.shape[1], device=x.device)[None]
         visible = create_bidirectional_mask(config=self.config, inputs_embeds=x, attention_mask=attention_mask)
-        rotation = rotations(self.config, position_ids)
+        rotation = rotations(self.config.head_dim, self.config.rope_theta, position_ids)
         for block in self.transformer["blocks"].children():
             x = block(x, rotation, visible)
         normed: Tensor = self.transformer["ln_f"](x)
@@ -186,3 +166,8 @@ class LLaDAModelLM(PreTrainedModel):
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Refused: the embedding's rows are the softmax's support, so resizing would change every number."""
         raise NotImplementedError("LLaDA's embeddings cannot be resized: set embedding_size before building the model")
+
+
+AutoConfig.register("llada", LLaDAConfig, exist_ok=True)
+AutoModel.register(LLaDAConfig, LLaDAModelLM, exist_ok=True)
+AutoModelForCausalLM.register(LLaDAConfig, LLaDAModelLM, exist_ok=True)

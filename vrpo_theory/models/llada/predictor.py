@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from vrpo_theory.checkpoints.identity import moving
-from vrpo_theory.checkpoints.wrapped import Wrapped, scored
+from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, positions, scored
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
-
-LOGITS = 2**25
-"""Logits that exist at one time: 134 MB in float32, 265 masked positions of the 8B vocabulary."""
 
 
 class LLaDA(Wrapped):
@@ -51,16 +47,9 @@ class LLaDA(Wrapped):
         """
         self._check(tokens, attention)
         visible = tokens.masked_fill(mask | ~attention, self.mask_token_id)
-        hidden = self.module.model(visible, attention, _positions(attention))
+        hidden = self.module.model(visible, attention, positions(attention))
         states = hidden[mask.to(hidden.device)]
         return scored(self.module.head, states, mask, tokens, LOGITS // self.module.config.rows)
 
     def _options(self) -> dict[str, Any]:
         return moving(self.module.config.official())
-
-
-def _positions(attention: Tensor) -> Tensor:
-    """Place of every real token among the real ones, (B, T); (1, T) where all rows agree, to rotate with one row."""
-    column = torch.arange(attention.shape[1], device=attention.device)
-    position = torch.where(attention, attention.cumsum(1) - 1, column)
-    return column[None] if bool((position == column).all()) else position

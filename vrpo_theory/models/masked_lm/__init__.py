@@ -6,18 +6,47 @@ hold what comes before the response, its special tokens included, and the respon
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from transformers import BertConfig, BertForMaskedLM
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
-from vrpo_theory.models.masked_lm.checkpoint import load
-from vrpo_theory.models.masked_lm.predictor import MaskedLM
+import numpy as np
+
+from vrpo_theory.checkpoints.family import Family
+from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.types import Case, PreferencePair, Response
 
-__all__ = ["MaskedLM", "case", "load"]
+if TYPE_CHECKING:
+    from vrpo_theory.models.masked_lm.predictor import MaskedLM
 
+__all__ = ["FAMILY", "MaskedLM", "case", "load"]
+
+FAMILY = Family(
+    title="masked language models of transformers",
+    model_type="",  # whatever no other family claims
+    by_type=False,
+    architectures=(),
+    mask_names=("[MASK]", "<mask>"),
+    checked="transformers' own logits: BERT, RoBERTa, ModernBERT kinds and 19 further families, four of them refused",
+    unchecked="trained weights, a GPU",
+)
 VOCABULARY, PROMPT = 32, 3
 MASK = VOCABULARY - 1
+
+
+def __getattr__(name: str) -> Any:
+    """The predictor needs torch, so it is imported when first used."""
+    if name != "MaskedLM":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vrpo_theory.models.masked_lm.predictor import MaskedLM
+
+    return MaskedLM
+
+
+def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> MaskedLM:
+    """A predictor from a checkpoint, in eval mode; see `vrpo_theory.models.masked_lm.checkpoint.load`."""
+    from vrpo_theory.models.masked_lm import checkpoint
+
+    return checkpoint.load(source, revision=revision, **options)
 
 
 def case(seed: int, length: int = 8) -> Case:
@@ -36,6 +65,11 @@ def case(seed: int, length: int = 8) -> Case:
 
 def _toy(drift: float) -> MaskedLM:
     """A BERT of two layers whose every parameter is noise, always the same, plus ``drift`` times more noise."""
+    import torch
+    from transformers import BertConfig, BertForMaskedLM
+
+    from vrpo_theory.models.masked_lm.predictor import MaskedLM
+
     config = BertConfig(
         vocab_size=VOCABULARY, hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
         max_position_embeddings=64,

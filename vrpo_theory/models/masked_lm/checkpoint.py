@@ -10,25 +10,18 @@ import torch
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel, __version__
 
-from vrpo_theory.checkpoints.facts import mask_token, settled
+from vrpo_theory.checkpoints.facts import settled
 from vrpo_theory.checkpoints.folder import local_folder, read_options
 from vrpo_theory.checkpoints.notes import note, some
-from vrpo_theory.checkpoints.options import LoadOptions
+from vrpo_theory.checkpoints.options import LoadOptions, given_facts
 from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
 from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.models.masked_lm import FAMILY
 from vrpo_theory.models.masked_lm.predictor import MaskedLM, require_sound
 
-MASKS = ("[MASK]", "<mask>")
 
-
-def load(
-    source: str | Path,
-    *,
-    mask_token_id: int | None = None,
-    revision: str | None = None,
-    **options: Unpack[LoadOptions],
-) -> MaskedLM:
+def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> MaskedLM:
     """A predictor from a checkpoint that ``AutoModelForMaskedLM`` knows, in eval mode; never with remote code.
 
     What the checkpoint holds for other tasks (a pooler, a next-sentence head, a discriminator) is left out and named on
@@ -38,9 +31,6 @@ def load(
     ----------
     source : path or str
         A folder with config.json and safetensors, or a hub id at a pinned commit.
-    mask_token_id : int, optional
-        By default what config.json, generation_config.json and the tokenizer's files agree on: its ``mask_token``, else
-        ``[MASK]`` or ``<mask>``.
     revision : str, optional
         Commit of a hub id, 40 hex digits.
     **options
@@ -55,13 +45,13 @@ def load(
     placement = Placement(**options)
     folder = local_folder(source, revision)
     config = read_config(folder)
-    token = _mask_token(folder) if mask_token_id is None else mask_token_id
+    facts = FAMILY.facts(folder, read_options(folder), **given_facts(options)).required(folder)
     kind, weights = checked_weights(folder, config)
     module, report = placement.read(kind, folder, config, weights)
     require_whole(
         folder, {**report, "unexpected_keys": _not_for_other_tasks(folder, module, report["unexpected_keys"])}
     )
-    model = placement.finish(MaskedLM(module, token))
+    model = placement.finish(MaskedLM(module, facts.mask_token_id.value))
     require_sound(model)
     return model
 
@@ -86,16 +76,6 @@ def read_config(folder: Path) -> PreTrainedConfig:
         if getattr(config, name, False):
             raise InputError(f"{path}: {name} is true, so attention is not bidirectional: give an encoder")
     return config
-
-
-def _mask_token(folder: Path) -> int:
-    token = mask_token(folder, read_options(folder), MASKS)
-    if token is None:
-        raise InputError(
-            f"{folder} names no mask token (mask_token in tokenizer_config.json, else {' or '.join(MASKS)} in "
-            "tokenizer.json): add mask_token_id to config.json"
-        )
-    return token
 
 
 def checked_weights(folder: Path, config: PreTrainedConfig) -> tuple[type[PreTrainedModel], dict[str, Header]]:

@@ -10,12 +10,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrpo_theory.checkpoints.identity import structure
-from vrpo_theory.checkpoints.wrapped import Wrapped, scored
+from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, scored
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.rounding import of_tokens
 
-LOGITS = 2**25
-"""Logits that exist at one time, where the head can be applied to masked positions alone: 134 MB in float32."""
 HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
 """Output heads that map each hidden state by itself: those of BERT, RoBERTa and ModernBERT, and models like them."""
 UP = ("intermediate.dense", "mlp.Wi", "ffn.lin1", "mlp.up_proj", ".ffn", "ffns.0.lin1")

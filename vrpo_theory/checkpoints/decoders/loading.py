@@ -1,0 +1,97 @@
+"""Reading a checkpoint of masked decoders: safetensors only, no remote code, nothing made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Unpack
+
+import torch
+from transformers import PreTrainedConfig
+from transformers.initialization import no_init_weights
+
+from vrpo_theory.checkpoints.decoders.blocks import BlockDecoder
+from vrpo_theory.checkpoints.decoders.declaration import Decoder
+from vrpo_theory.checkpoints.decoders.modeling import MaskedDecoderLM, built
+from vrpo_theory.checkpoints.decoders.predictor import MaskedDecoder
+from vrpo_theory.checkpoints.family import BLOCK_KEY, Facts
+from vrpo_theory.checkpoints.folder import local_folder, read_options
+from vrpo_theory.checkpoints.notes import note
+from vrpo_theory.checkpoints.options import LoadOptions, given_facts
+from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
+from vrpo_theory.checkpoints.weights import matching_headers, read_headers
+from vrpo_theory.errors import InputError, one_line
+
+
+def load(
+    family: Decoder, source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]
+) -> MaskedDecoder:
+    """A predictor from a checkpoint, in eval mode.
+
+    Parameters
+    ----------
+    family : Decoder
+    source : path or str
+        A folder with config.json and safetensors, or a hub id at a pinned commit.
+    revision : str, optional
+        Commit of a hub id, 40 hex digits.
+    **options
+        As in `vrpo_theory.checkpoints.options.LoadOptions`.
+
+    Raises
+    ------
+    InputError
+        If anything is missing, damaged, contradictory or not supported. All but the weights' values is checked
+        before they are allocated.
+    """
+    placement = Placement(**options)
+    folder = local_folder(source, revision)
+    facts = family.facts(folder, read_options(folder), **given_facts(options)).required(folder)
+    if family.attention == "either" and facts.block_length.value is None:
+        note(f"{folder}: read with full attention ({facts.block_length.where})")
+    headers = read_headers(folder)
+    config = read_config(family, folder, facts, most_layers=len(headers))
+    try:
+        expected = without_values(built(family), config)
+    except (AssertionError, ValueError) as error:
+        raise InputError(f"{folder / 'config.json'}: {one_line(error)}") from None
+    headers = matching_headers(folder, headers, expected)
+    module, report = placement.read(built(family), folder, config, headers)
+    require_whole(folder, report)
+    return placement.finish(predictor(module))
+
+
+def predictor(module: MaskedDecoderLM) -> MaskedDecoder:
+    """The predictor around a module, of the kind that its configuration asks for."""
+    return MaskedDecoder(module) if getattr(module.config, BLOCK_KEY) is None else BlockDecoder(module)
+
+
+def read_config(family: Decoder, folder: Path, facts: Facts, *, most_layers: int = 10**4) -> PreTrainedConfig:
+    """The configuration of a checkpoint, its facts included.
+
+    Parameters
+    ----------
+    most_layers : int
+        Tensors in its files, each layer having some: what says more would take all memory.
+
+    Raises
+    ------
+    InputError
+        If it is not one that is supported.
+    """
+    path = folder / "config.json"
+    options = family.settled(path, read_options(folder))
+    if options["num_hidden_layers"] > most_layers:
+        layers = options["num_hidden_layers"]
+        raise InputError(f"{folder} holds {most_layers} tensors, too few for num_hidden_layers={layers}: correct one")
+    options |= {"mask_token_id": facts.mask_token_id.value, BLOCK_KEY: facts.block_length.value}
+    try:
+        with quiet():
+            return built(family).config_class.from_dict(options)
+    except Exception as error:  # each class checks its options in its own way
+        raise InputError(f"{path}: {one_line(error)}") from None
+
+
+def without_values(kind: type[MaskedDecoderLM], config: PreTrainedConfig) -> MaskedDecoderLM:
+    """A module whose tensors have names and shapes alone."""
+    with torch.device("meta"), no_init_weights():
+        return kind(config)
