@@ -1,8 +1,11 @@
 """Training on transformers' Trainer: the toy's losses, one base in two roles, and what is said of a step."""
 
 import copy
+import gc
 import json
 import math
+import weakref
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.training import PairObjective, Schedule, Vrpo, train
 from vrpo_theory.training.full_scale import statistics, stream
 from vrpo_theory.training.full_scale.log import Log
+from vrpo_theory.training.full_scale.remembered import remembered
 from vrpo_theory.training.full_scale.trainer import TrainingTask, VrpoTrainer
 
 BATCH, STEPS = 4, 5
@@ -165,6 +169,26 @@ def test_one_block_of_masks_tells_no_variance(model, other):
     scored = objective.score(model, other, [PAIRS[0]])
     assert statistics.means(statistics.sums(scored), objective)["score_variance"] is None
     assert objective.noise_terms(scored[0]) is None
+
+
+def test_a_reference_that_was_evaluated_first_leaves_memory(model, other, trained, tmp_path):
+    """The same losses, as far as other batches round; and masks that were not evaluated are refused."""
+    again, objective = copy.deepcopy(model), PairObjective(seed=1)
+    evaluated = {"eval_strategy": "steps", "eval_steps": 2}
+    _, expected = trained(TrainingTask(again, copy.deepcopy(other), objective, PAIRS, HELD_OUT), **evaluated)
+    reference = copy.deepcopy(other)
+    gone, task = weakref.ref(reference), TrainingTask(model, reference, objective, PAIRS, HELD_OUT)
+    with remembered(task, tmp_path / "reference", {"of": "a test"}, range(len(PAIRS))) as task:
+        del reference
+        gc.collect()
+        assert gone() is None
+        _, rows = trained(task, **evaluated)
+        for name in ("loss", "eval_loss"):
+            pairs = [(a[name], b[name]) for a, b in zip(rows, expected, strict=True) if name in a]
+            assert pairs
+            assert all(a == pytest.approx(b, abs=1e-6) for a, b in pairs)
+        with pytest.raises(InputError, match="lacks"):
+            replace(objective, seed=2).score(model, task.reference, [PAIRS[0]])
 
 
 @pytest.mark.parametrize("name", ["loss", "gradient"])

@@ -63,6 +63,18 @@ def test_a_reference_of_its_own(train):
     assert lines(out)[0]["score"] != 0
 
 
+def test_a_reference_may_be_evaluated_first(train, tmp_path):
+    """A run that goes on with what it has evaluated; the same losses, as far as other batches round."""
+    told = ("--reference", BASE / "reference", *SHORT)
+    results = [train(*told, *more, out=out)[0] for out, more in (("a", ()), ("b", ("--precompute-reference",)))]
+    assert [result.exit_code for result in results] == [0, 0], results[1].stderr
+    one, two = (lines(tmp_path / out) for out in ("a", "b"))
+    assert [row["loss"] for row in one] == pytest.approx([row["loss"] for row in two], abs=1e-6)
+    refused, _ = train(*SHORT, "--adapter-rank", 2, "--precompute-reference", out="c")
+    assert refused.exit_code == 2
+    assert "frees a second model" in refused.stderr
+
+
 def test_a_finished_run_is_not_run_again(train, monkeypatch):
     first, out = train(*SHORT)
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}

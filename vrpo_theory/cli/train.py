@@ -72,6 +72,12 @@ OPTIONS: dict[str, Any] = {
     "gradient_checkpointing": Annotated[
         bool, typer.Option("--gradient-checkpointing", help="recompute activations: less memory, more time")
     ],
+    "precompute_reference": Annotated[
+        bool,
+        typer.Option(
+            "--precompute-reference", help="evaluate the reference first, on all masks to come, then free its memory"
+        ),
+    ],
     "held_out": Annotated[float, typer.Option(callback=_share, help="share of the prompts that are not trained on")],
     "eval_every": _every("evaluations on held-out pairs"),
     "save_every": _every("checkpoints, besides the last"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,15 @@ from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.runs import inputs, ranks
 from vrpo_theory.runs.console import say
+from vrpo_theory.runs.recording import CONDITIONS
 from vrpo_theory.runs.training_options import TrainingOptions, require_libraries
-from vrpo_theory.types import Predictor, PreferencePair
+from vrpo_theory.types import Case, Predictor, PreferencePair
 
 if TYPE_CHECKING:
     from vrpo_theory.checkpoints.wrapped import Wrapped
     from vrpo_theory.training.full_scale.trainer import TrainingTask
 
-RUN, LOG = "run.json", "log.jsonl"
+RUN, LOG, REFERENCE = "run.json", "log.jsonl", "reference"
 HALF = "in half precision small steps are lost: train an adapter, or give --dtype float32 with --mixed-precision bf16"
 
 
@@ -50,10 +52,31 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     stream = PairStream(tuple(pairs), options.seed, options.steps_over(len(pairs)) * options.batch)
     task = TrainingTask(models.policy, models.reference, objective, stream, held_out, options.noise_every)
     cpu = sources.options.get("device", "cpu") == "cpu"
-    _train(task, options, options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted))
+    arguments = options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted)
+    del models  # so that a reference can leave memory
+    if options.precompute_reference:
+        with _remembered(task, sources, options) as task:
+            _train(task, options, arguments)
+    else:
+        _train(task, options, arguments)
     if ranks.rank() == 0:
         run.enter(finished=True)
     return options.out
+
+
+def _remembered(
+    task: TrainingTask, sources: inputs.Sources, options: TrainingOptions
+) -> AbstractContextManager[TrainingTask]:
+    """The task with its reference evaluated beforehand, on the device where it would have been."""
+    from vrpo_theory.runs.provenance import record_fields
+    from vrpo_theory.training.full_scale.remembered import remembered
+
+    task.reference.to(ranks.own_device(str(sources.options.get("device", "cpu"))))  # type: ignore[union-attr]
+    case = Case(task.reference, task.reference, task.stream.pairs[0])
+    fields = record_fields({"batch_tokens": options.batch_tokens, "seed": options.seed}, sources, [case])
+    manifest = {name: fields[name] for name in CONDITIONS}
+    numbers = options.own_numbers(len(task.stream) // options.batch)
+    return remembered(task, options.out / REFERENCE / str(ranks.rank()), manifest, numbers)
 
 
 def _train(task: TrainingTask, options: TrainingOptions, arguments: dict[str, Any]) -> None:
@@ -140,6 +163,8 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
     if not adapted and policy.dtype.itemsize < 4:
         say(HALF)
     if adapted and sources.reference in (None, sources.policy):
+        if options.precompute_reference:
+            raise InputError("--precompute-reference frees a second model; an adapter's reference is its base: drop it")
         return Models(policy, lora.AdapterOff(policy, base), base, adapted)
     reference = load_model(local_folder(str(sources.reference or sources.policy)), **loaded).requires_grad_(False)
     inputs.require_same_words(policy, reference)

@@ -54,6 +54,8 @@ class TrainingOptions:
         AdamW's decay, longest gradient.
     mixed_precision : {"no", "bf16", "fp16"}
     gradient_checkpointing : bool
+    precompute_reference : bool
+        Evaluate the reference first, on all masks to come, and train without it in memory.
     held_out : float
         Share of prompts that are not trained on.
     eval_every, save_every, noise_every : int
@@ -80,6 +82,7 @@ class TrainingOptions:
     max_grad_norm: float = 1.0
     mixed_precision: str = "no"
     gradient_checkpointing: bool = False
+    precompute_reference: bool = False
     held_out: float = 0.02
     eval_every: int = 100
     save_every: int = 100
@@ -116,6 +119,11 @@ class TrainingOptions:
                 f"batch={self.batch} cannot be shared by {parts} processes x accumulation steps: change it"
             )
         return self.batch // parts
+
+    def own_numbers(self, steps: int) -> list[int]:
+        """Pairs of the stream that the Trainer gives to this process: micro-steps go round the processes."""
+        size = self.pairs_per_process
+        return [n for n in range(steps * self.batch) if n // size % ranks.ranks() == ranks.rank()]
 
     def weighing(self) -> dict[str, Any]:
         """All that moves a weight, as JSON."""
