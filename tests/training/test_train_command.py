@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,16 @@ def test_another_run_is_refused_by_what_differs(train, tmp_path):
         assert result.exit_code == 2
         assert named in result.stderr
         assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_with_a_model_of_no_run_is_left_alone(train, tmp_path):
+    shutil.copytree(POLICY, tmp_path / "out")
+    before = (tmp_path / "out" / "model.safetensors").read_bytes()
+    result, out = train(*SHORT, sources=("--policy", tmp_path / "out", "--pairs", PAIRS))
+    assert result.exit_code == 2
+    assert "holds config.json, which no run has left there" in result.stderr
+    assert (out / "model.safetensors").read_bytes() == before
+    assert not (out / "run.json").exists()
 
 
 def test_a_scheme_of_the_planner_is_what_is_trained_with(train, tmp_path):

@@ -5,26 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.runs import inputs, ranks
 from vrpo_theory.runs.console import say
 from vrpo_theory.runs.recording import CONDITIONS
+from vrpo_theory.runs.training_models import load
 from vrpo_theory.runs.training_options import TrainingOptions, require_libraries
-from vrpo_theory.types import Case, Predictor, PreferencePair
+from vrpo_theory.types import Case, PreferencePair
 
 if TYPE_CHECKING:
-    from vrpo_theory.checkpoints.wrapped import Wrapped
     from vrpo_theory.training.full_scale.trainer import TrainingTask
 
 RUN, LOG, REFERENCE = "run.json", "log.jsonl", "reference"
-HALF = "in half precision small steps are lost: train an adapter, or give --dtype float32 with --mixed-precision bf16"
+WEIGHTS = ("config.json", "model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors")
 
 
 def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
@@ -54,10 +52,7 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     cpu = sources.options.get("device", "cpu") == "cpu"
     arguments = options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted)
     del models  # so that a reference can leave memory
-    if options.precompute_reference:
-        with _remembered(task, sources, options) as task:
-            _train(task, options, arguments)
-    else:
+    with _remembered(task, sources, options) as task:
         _train(task, options, arguments)
     if ranks.rank() == 0:
         run.enter(finished=True)
@@ -67,7 +62,9 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
 def _remembered(
     task: TrainingTask, sources: inputs.Sources, options: TrainingOptions
 ) -> AbstractContextManager[TrainingTask]:
-    """The task with its reference evaluated beforehand, on the device where it would have been."""
+    """The task, if it is asked for with its reference evaluated beforehand, on the device where it would have been."""
+    if not options.precompute_reference:
+        return nullcontext(task)
     from vrpo_theory.runs.provenance import record_fields
     from vrpo_theory.training.full_scale.remembered import remembered
 
@@ -102,75 +99,6 @@ def _train(task: TrainingTask, options: TrainingOptions, arguments: dict[str, An
         trainer.save_model()
 
 
-@dataclass(frozen=True)
-class Models:
-    """What is trained, and against what.
-
-    Parameters
-    ----------
-    policy : Wrapped
-    reference : Model
-    base : str
-        Fingerprint of the policy's weights without an adapter.
-    adapted : bool
-    """
-
-    policy: Wrapped
-    reference: Predictor
-    base: str
-    adapted: bool
-
-    def described(self) -> dict[str, Any]:
-        """What tells these models from others."""
-        return {"policy": self.policy.fingerprint, "reference": getattr(self.reference, "fingerprint", None)}
-
-    def read(self, sources: inputs.Sources, share: float) -> tuple[list[PreferencePair], list[PreferencePair]]:
-        """Pairs to train on and held-out pairs; InputError if nothing is left to train on."""
-        from vrpo_theory.training.full_scale.stream import split
-
-        both = replace(sources, reference=sources.reference or sources.policy)
-        token = self.policy.mask_token_id
-        longest = min(self.policy.max_length, getattr(self.reference, "max_length", self.policy.max_length))
-        found = inputs.read(
-            both, lambda: inputs.tokenizer(both, token),
-            vocabulary=self.policy.vocabulary, mask_token_id=token, max_length=longest,
-        )  # fmt: skip
-        pairs, held_out = split(found, share)
-        if not pairs:
-            raise InputError(f"{sources.pairs}: all {len(found)} pairs are held out: lower --held-out")
-        return pairs, held_out
-
-
-def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
-    """The policy, with its adapter if it is to have one, and the reference: the base under the adapter, or a second."""
-    from vrpo_theory.checkpoints import lora
-    from vrpo_theory.checkpoints.adapter import attach
-    from vrpo_theory.checkpoints.folder import local_folder
-    from vrpo_theory.models import load_model
-
-    if options.adapter_rank is not None and sources.adapter is not None:
-        raise InputError("--adapter goes on with an adapter, --adapter-rank makes a new one: give one of them")
-    folder = local_folder(str(sources.policy))
-    loaded: LoadOptions = {**sources.options, "device": "cpu"}  # the Trainer moves them
-    ours: LoadOptions = {**loaded, "gradient_checkpointing": options.gradient_checkpointing}
-    policy = load_model(folder, **ours)
-    base = policy.fingerprint
-    if sources.adapter is not None:
-        attach(policy.module, Path(sources.adapter))
-    elif options.adapter_rank is not None:
-        lora.add(policy.module, options.adapter_rank, seed=options.seed)
-    adapted = lora.adapted(policy.module)
-    if not adapted and policy.dtype.itemsize < 4:
-        say(HALF)
-    if adapted and sources.reference in (None, sources.policy):
-        if options.precompute_reference:
-            raise InputError("--precompute-reference frees a second model; an adapter's reference is its base: drop it")
-        return Models(policy, lora.AdapterOff(policy, base), base, adapted)
-    reference = load_model(local_folder(str(sources.reference or sources.policy)), **loaded).requires_grad_(False)
-    inputs.require_same_words(policy, reference)
-    return Models(policy, reference, base, adapted)
-
-
 class Run:
     """What a folder's run was asked, and whether it has ended."""
 
@@ -179,7 +107,11 @@ class Run:
         kept = self._read()
         if kept is not None:
             self._require_same(kept["asked"])
-        elif ranks.rank() == 0:
+            return
+        if ranks.rank() == 0:
+            taken = [name for name in (*WEIGHTS, LOG) if (folder / name).exists()]
+            if taken:
+                raise InputError(f"{folder} holds {taken[0]}, which no run has left there: give another --out")
             self.enter(finished=False)
 
     def finished(self) -> bool:

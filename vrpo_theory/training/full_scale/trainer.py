@@ -27,8 +27,9 @@ from vrpo_theory.training.full_scale import statistics, weights
 from vrpo_theory.training.full_scale.bar import Bar
 from vrpo_theory.training.full_scale.log import Log
 from vrpo_theory.training.full_scale.stream import PairStream
+from vrpo_theory.training.full_scale.through import Through
 from vrpo_theory.training.objective import Numbered, PairObjective, ScoredPair
-from vrpo_theory.types import Predictor, PreferencePair, block_length
+from vrpo_theory.types import Predictor, PreferencePair
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class VrpoTrainer(Trainer):
     ) -> Tensor:
         """One micro-step's gradient in ``.grad``; returns its share of the loss."""
         model.train()
-        share, policy = 1 / self.current_gradient_accumulation_steps, _Through(model, self.task.policy)
+        share, policy = 1 / self.current_gradient_accumulation_steps, Through(model, self.task.policy)
         try:
             with self.accelerator.autocast():
                 scored = self.task.objective.score(policy, self.task.reference, inputs)
@@ -152,7 +153,7 @@ class VrpoTrainer(Trainer):
         mine = self.task.held_out[self.args.process_index :: self.args.world_size]
         self.task.policy.eval()
         with self.accelerator.autocast():
-            policy = _Through(self.task.policy, self.task.policy)
+            policy = Through(self.task.policy, self.task.policy)
             scored = self.task.objective.score(policy, self.task.reference, [(HELD_OUT, pair) for pair in mine])
         found = statistics.means(self._added_up(statistics.sums(scored)), self.task.objective)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items() if value is not None}
@@ -200,27 +201,3 @@ class VrpoTrainer(Trainer):
             lora.restore(module, Path(resume_from_checkpoint))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, module)
-
-
-class _Through:
-    """The policy, called through what the Trainer has wrapped around it."""
-
-    def __init__(self, wrapped: nn.Module, policy: Wrapped) -> None:
-        self.wrapped, self.policy, self.vocabulary = wrapped, policy, policy.vocabulary
-        self.block_length = block_length(policy)
-
-    @property
-    def device(self) -> torch.device:
-        return self.policy.device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.policy.dtype
-
-    @property
-    def fingerprint(self) -> str:
-        return self.policy.fingerprint
-
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        found: Tensor = self.wrapped(tokens, answer, mask, attention)
-        return found
