@@ -254,7 +254,11 @@ def test_a_run_that_was_killed_at_random_times_ends_in_the_same_weights(tmp_path
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("options", [(), ("--adapter-rank", 2)], ids=["weights", "adapter"])
+@pytest.mark.parametrize(
+    "options",
+    [("--adapter-rank", 2), ("--reference", BASE / "reference", "--precompute-reference")],
+    ids=["adapter", "weights, reference evaluated first"],
+)
 def test_two_processes_give_the_losses_of_one(train, tmp_path, options):
     """Gradients that are added in another order: 1e-6 over four steps."""
     told = ("--batch", 2, "--steps", 4, "--held-out", 0.5, "--eval-every", 2, "--learning-rate", 1e-2, *options)
