@@ -9,6 +9,7 @@ import torch
 from vrpo_theory import Case, PreferencePair, Response, Scheme, batching, elbo, preference, rounding
 from vrpo_theory.exact import complete_draws
 from vrpo_theory.models.base import differentiating
+from vrpo_theory.runs.recording import recorded, replayed
 from vrpo_theory.sampling import estimate_scores
 from vrpo_theory.scoring import score_pairs
 from vrpo_theory.types import ROLES, SIDES, Budget, packs
@@ -88,3 +89,13 @@ def test_exact_gradient_is_that_of_the_sum_over_blocks(models):
         expected = torch.autograd.grad(-torch.nn.functional.logsigmoid(score), chosen)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
+
+
+def test_a_record_of_blocks_answers_without_its_models(models, tmp_path):
+    case = long_case(models, "sdar", 9)
+    fields = {"label": "blocks", "batch_tokens": 4096, **dict.fromkeys(("code", "versions", "device", "dtype"), "same")}
+    with recorded([case], tmp_path, fields) as kept:
+        known = score_pairs(kept)
+    with replayed(tmp_path) as (cases, _):
+        assert cases[0].block_length == 4
+        assert [row | {"id": ""} for row in score_pairs(cases)] == [row | {"id": ""} for row in known]

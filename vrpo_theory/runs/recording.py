@@ -22,10 +22,12 @@ from vrpo_theory.runs.console import say
 from vrpo_theory.runs.inputs import Sources, read_cases
 from vrpo_theory.runs.provenance import record_fields
 from vrpo_theory.store import Recorded, SampleStore
-from vrpo_theory.types import Case, Model, PreferencePair
+from vrpo_theory.types import Case, Model, PreferencePair, block_length
 
 PAIRS, RUNS = "pairs.jsonl", "runs.jsonl"
 DESCRIBED = ("vocabulary", "mask_token_id", "max_length")
+BLOCKS = "block_length"
+"""Told of models of block diffusion: what was evaluated are their responses' blocks."""
 CONDITIONS = ("code", "versions", "device", "dtype")
 """Fields on which all runs of a store agree: what moves an evaluation other than model, response and mask, the three
 that it is kept under. Other fields are written down with the run."""
@@ -103,8 +105,8 @@ class _Absent(Recorded):
 
     def __init__(self, store: SampleStore, described: Mapping[str, Any]) -> None:
         super().__init__(None, store, str(described["fingerprint"]))
-        for name in DESCRIBED:
-            object.__setattr__(self, name, described[name])
+        for name in (*DESCRIBED, BLOCKS):
+            object.__setattr__(self, name, described.get(name))
 
 
 def _enter(folder: Path, cases: Sequence[Case], run: Row) -> None:
@@ -155,7 +157,8 @@ def _content(pair: PreferencePair) -> str:
 
 
 def _described(model: Any) -> Row:
-    return {"fingerprint": model.fingerprint, **{name: getattr(model, name) for name in DESCRIBED}}
+    told = {"fingerprint": model.fingerprint, **{name: getattr(model, name) for name in DESCRIBED}}
+    return told if block_length(model) is None else told | {BLOCKS: block_length(model)}
 
 
 def _models(run: Row) -> tuple[str, str]:
