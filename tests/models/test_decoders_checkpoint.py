@@ -169,7 +169,7 @@ OPEN = {
     "block of LLaDA2": ("llada2", {"mask_token_id": 157}, "lacks block_length.* LLaDA2.0 and 2.1 is 32"),
     "a block of none": ("dream", {"block_length": 8}, "Dream and DiffuCoder sees whole sequences: leave out --block-l"),
     "mask outside": ("illada", {"mask_token_id": 151}, "mask_token_id=151 is outside the vocabulary of 151"),
-    "attention": ("sdar", {"attn_implementation": "paged"}, "cannot be loaded so"),
+    "attention": ("sdar", {"attn_implementation": "flex_attention"}, "takes no mask .*: use sdpa or eager"),
 }
 
 

@@ -21,6 +21,9 @@ from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
 from vrpo_theory.checkpoints.weights import matching_headers, read_headers
 from vrpo_theory.errors import InputError, one_line
 
+ATTENTION = (None, "sdpa", "eager")
+"""Implementations that obey a ready mask, transformers' own choice among them."""
+
 
 def load(
     family: Decoder, source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]
@@ -44,6 +47,11 @@ def load(
         before they are allocated.
     """
     placement = Placement(**options)
+    if options.get("attn_implementation") not in ATTENTION:
+        raise InputError(
+            f"attn_implementation={options['attn_implementation']!r} takes no mask of queries and keys, which "
+            f"{family.title} needs: use sdpa or eager"
+        )
     folder = local_folder(source, revision)
     facts = family.facts(folder, read_options(folder), **given_facts(options)).required(folder)
     if family.attention == "either" and facts.block_length.value is None:
