@@ -89,7 +89,7 @@ def adapted(copies: int, quick: bool) -> Callable[[], object]:
         second = random_model(config, "cpu", torch.float32, 0).requires_grad_(False) if copies == 2 else None
         lora.add(policy.module, 8, seed=0)
         found = pairs(policy.vocabulary, [(8, 24)])
-        trainer(policy, second or lora.AdapterOff(policy, ""), found, 2, 64).train()
+        trainer(policy, second or lora.base_of(policy, ""), found, 2, 64).train()
 
     work(CONFIGS["smoke"])  # what the libraries take
     return lambda: work(CONFIGS["smoke" if quick else "base"])

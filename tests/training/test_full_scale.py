@@ -77,7 +77,7 @@ def adapted(model, tmp_path):
     policy, base = load_model(tmp_path / "base"), load_model(tmp_path / "base")
     fingerprint = policy.fingerprint
     lora.add(policy.module, 2, seed=0)
-    return policy, base, lora.AdapterOff(policy, fingerprint)
+    return policy, base, lora.base_of(policy, fingerprint)
 
 
 def test_one_base_plays_both_roles(adapted, trained):

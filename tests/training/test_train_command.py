@@ -1,6 +1,7 @@
 """``vrpo train``: what it writes, what it refuses, and that a run that was killed ends in the same weights."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -56,6 +57,22 @@ def test_an_adapter_is_trained_and_trained_on(train):
     result, further = train(*SHORT, "--adapter", out, out="further")
     assert result.exit_code == 0, result.stderr
     assert lines(further)[0]["score"] != 0  # the base is the reference, not where training starts
+
+
+@pytest.mark.parametrize("options", [(), ("--adapter-rank", 2)], ids=["weights", "adapter"])
+@pytest.mark.parametrize("kind", ["dream_tiny", "sdar_tiny"])
+def test_decoders_are_trained_whole_or_by_blocks(train, tmp_path, kind, options):
+    """Policy and reference compute alike, packed or not: the first loss is ln 2 to the bit."""
+    folder, pairs = BASE.parents[1] / "golden" / kind, tmp_path / "pairs.jsonl"
+    ids = [{"prompt_ids": [5, 6 + k], "chosen_ids": [10, 11 + k, 12], "rejected_ids": [14, 15 + k]} for k in range(2)]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in ids))
+    sources = ("--policy", folder, "--pairs", pairs)
+    result, out = train(*SHORT, *options, "--learning-rate", 1e-3, sources=sources)
+    assert result.exit_code == 0, result.stderr
+    first, second = (row["loss"] for row in lines(out))
+    assert first == math.log(2) > second
+    trained = load_model(folder, adapter=out) if options else load_model(out)
+    assert trained.fingerprint != load_model(folder).fingerprint
 
 
 def test_a_reference_of_its_own(train):

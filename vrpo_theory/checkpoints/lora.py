@@ -15,7 +15,7 @@ from vrpo_theory.checkpoints.placement import quiet
 from vrpo_theory.checkpoints.wrapped import Wrapped
 from vrpo_theory.errors import InputError
 from vrpo_theory.randomness import Address
-from vrpo_theory.types import block_length
+from vrpo_theory.types import Packed, block_length, packs
 
 NAME, PREFIX = "default", "base_model.model."
 """Of an adapter in memory, and of its tensors in a file, as peft writes them."""
@@ -84,8 +84,13 @@ def switched_off(module: nn.Module) -> Iterator[None]:
             layer.enable_adapters(True)
 
 
+def base_of(model: Wrapped, fingerprint: str) -> AdapterOff:
+    """The model under an adapter, which packs where the adapted model does."""
+    return (PackedAdapterOff if packs(model) else AdapterOff)(model, fingerprint)
+
+
 class AdapterOff:
-    """The model under an adapter, as a model of its own: the same weights, in memory once.
+    """The model under an adapter, as a model of its own: the same weights, in memory once; `base_of` makes one.
 
     Parameters
     ----------
@@ -114,3 +119,14 @@ class AdapterOff:
         """See `vrpo_theory.models.base.Model.log_prob`."""
         with torch.no_grad(), switched_off(self.model.module):
             return self.model.log_prob(tokens, answer, mask, attention)
+
+
+class PackedAdapterOff(AdapterOff):
+    """The model under an adapter, where it evaluates packed sequences."""
+
+    def log_prob_packed(self, packed: Packed) -> Tensor:
+        """See `vrpo_theory.types.Packs.log_prob_packed`."""
+        model = self.model
+        assert packs(model)
+        with torch.no_grad(), switched_off(self.model.module):
+            return model.log_prob_packed(packed)

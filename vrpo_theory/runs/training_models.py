@@ -80,7 +80,7 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
     if adapted and sources.reference in (None, sources.policy):
         if options.precompute_reference:
             raise InputError("--precompute-reference frees a second model; an adapter's reference is its base: drop it")
-        return Models(policy, lora.AdapterOff(policy, base), adapted)
+        return Models(policy, lora.base_of(policy, base), adapted)
     reference = load_model(local_folder(str(sources.reference or sources.policy)), **loaded).requires_grad_(False)
     inputs.require_same_words(policy, reference)
     return Models(policy, reference, adapted)

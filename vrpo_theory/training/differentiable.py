@@ -43,7 +43,7 @@ def dpo_loss(
     ----------
     policy, reference : Model
         As `vrpo_theory.load_model` gives them. Where an adapter is trained, the reference may be the same model with
-        the adapter off, `vrpo_theory.checkpoints.lora.AdapterOff`.
+        the adapter off, `vrpo_theory.checkpoints.lora.base_of`.
     batch : sequence of PreferencePair
         As `vrpo_theory.read_pairs` gives them.
     scheme : Scheme

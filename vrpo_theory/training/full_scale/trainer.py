@@ -41,7 +41,7 @@ class TrainingTask:
     policy : Wrapped
         Its parameters that require gradients are trained.
     reference : Model
-        Frozen; `vrpo_theory.checkpoints.lora.AdapterOff` of the policy where an adapter is trained.
+        Frozen; `vrpo_theory.checkpoints.lora.base_of` the policy where an adapter is trained.
     objective : PairObjective
     stream : PairStream
     held_out : list of PreferencePair
@@ -95,7 +95,8 @@ class VrpoTrainer(Trainer):
     ) -> Tensor:
         """One micro-step's gradient in ``.grad``; returns its share of the loss."""
         model.train()
-        share, policy = 1 / self.current_gradient_accumulation_steps, Through(model, self.task.policy)
+        share = 1 / self.current_gradient_accumulation_steps
+        policy = self.task.policy if model is self.task.policy else Through(model, self.task.policy)
         try:
             with self.accelerator.autocast():
                 scored = self.task.objective.score(policy, self.task.reference, inputs)
@@ -104,7 +105,7 @@ class VrpoTrainer(Trainer):
         terms = self.task.objective.batch_terms(scored) * share
         found = statistics.sums(scored, terms) | {"noise": self._mask_noise(scored) * share**2}
         self._sums = {name: value + self._sums.get(name, 0.0) for name, value in found.items()}
-        parts = list(terms.batches(self.task.objective.batch_tokens))
+        parts = list(terms.batches(self.task.objective.batch_tokens, policy))
         for left, part in zip(reversed(range(len(parts))), parts, strict=True):
             with self._synchronised(model, last=left == 0):
                 with self.accelerator.autocast():
@@ -153,8 +154,9 @@ class VrpoTrainer(Trainer):
         mine = self.task.held_out[self.args.process_index :: self.args.world_size]
         self.task.policy.eval()
         with self.accelerator.autocast():
-            policy = Through(self.task.policy, self.task.policy)
-            scored = self.task.objective.score(policy, self.task.reference, [(HELD_OUT, pair) for pair in mine])
+            scored = self.task.objective.score(
+                self.task.policy, self.task.reference, [(HELD_OUT, pair) for pair in mine]
+            )
         found = statistics.means(self._added_up(statistics.sums(scored)), self.task.objective)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items() if value is not None}
         self.log(metrics)
