@@ -60,7 +60,7 @@ def test_an_adapter_is_trained_and_trained_on(train):
 
 
 @pytest.mark.parametrize("options", [(), ("--adapter-rank", 2)], ids=["weights", "adapter"])
-@pytest.mark.parametrize("kind", ["dream_tiny", "sdar_tiny"])
+@pytest.mark.parametrize("kind", ["dream", "sdar"])
 def test_decoders_are_trained_whole_or_by_blocks(train, tmp_path, kind, options):
     """Policy and reference compute alike, packed or not: the first loss is ln 2 to the bit."""
     folder, pairs = BASE.parents[1] / "golden" / kind, tmp_path / "pairs.jsonl"
