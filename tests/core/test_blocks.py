@@ -144,6 +144,21 @@ def test_law_of_the_score_is_the_convolution_over_blocks():
         exact.score_law(ANSWERS, Scheme.parse("iid_count(), plain(), blocks_shared=True"), BETA)
 
 
+def test_loss_estimators_agree_with_the_law():
+    scheme = Scheme(budget=Budget(2))
+    law = exact.loss_moments(exact.score_law(ANSWERS, scheme, BETA), BETA * exact.true_margin(ANSWERS))
+    found = exact.loss_estimator(ANSWERS, scheme, BETA)
+    assert found.bias == pytest.approx(law.bias, abs=law.error + 1e-9)
+    assert found.variance == pytest.approx(law.variance, rel=1e-3)
+
+
+def test_what_is_not_worked_out_for_blocks_is_refused():
+    with pytest.raises(InputError, match="several blocks"):
+        exact.gradient_grams(CASE)
+    with pytest.raises(InputError, match="3 blocks, expected one"):
+        exact.profiles(ANSWERS)
+
+
 def test_shared_blocks_draw_one_timestep():
     scheme = Scheme.parse("iid_count(), plain(), n_t=32, blocks_shared=True")
     draws = [d for d in scheme.draw(CASE, seed=5) if d.contrast.side == "chosen"]

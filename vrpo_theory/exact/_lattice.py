@@ -7,7 +7,7 @@ atom, to leading order: replacing one atom replaces f, averaged over the others,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast
-from vrpo_theory.exact.enumeration import table_of
+from vrpo_theory.exact.enumeration import MaskTable, tables_of
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Case, Side
 
@@ -103,11 +103,15 @@ class Lattice:
     """
 
     def __init__(self, tabulated: Case, scheme: Scheme, beta: float) -> None:
-        if scheme.coupling.levels_shared:
-            raise ValueError("responses share timesteps, so the score is not a sum of independent contrasts: "
-                             "use levels_shared=False or Monte Carlo")  # fmt: skip
+        if scheme.coupling.timesteps_shared:
+            raise ValueError("responses or blocks share timesteps, so the score is no sum of independent contrasts: "
+                             "use levels_shared=False and blocks_shared=False, or Monte Carlo")  # fmt: skip
         self.budget = budget = scheme.vrpo_budget
-        self.atoms = [_atoms(tabulated, contrast, beta / budget.n) for contrast in scheme.coupling.contrasts]
+        self.atoms = [
+            _atoms(contrast, tables, beta / budget.n)
+            for contrast in scheme.coupling.contrasts
+            for tables in zip(*(tables_of(tabulated, role, contrast.side) for role in contrast.roles), strict=True)
+        ]
         # A power of 2 beyond the span of all n atoms, so that the circular convolution of the FFT never wraps around.
         self.points: int = 1 << (budget.n * sum(a.span for a in self.atoms)).bit_length()
         self.score = budget.n * sum(a.low for a in self.atoms) + STEP * np.arange(self.points)
@@ -151,9 +155,10 @@ class Lattice:
         return np.fft.irfft(np.fft.rfft(values) * np.conj(others), self.points)
 
 
-def _atoms(tabulated: Case, contrast: Contrast, factor: float) -> Atoms:
-    tables = [(contrast.coefficient(role), table_of(tabulated, role, contrast.side)) for role in contrast.roles]
-    counts = tables[0][1].counts[1:]
-    value = factor * tabulated.pair.side(contrast.side).length / counts * sum(c * table.sums[1:] for c, table in tables)
+def _atoms(contrast: Contrast, tables: Sequence[MaskTable], factor: float) -> Atoms:
+    """Of one part of a response, from its tables under the contrast's models."""
+    counts = tables[0].counts[1:]
+    sums = sum(contrast.coefficient(r) * t.sums[1:] for r, t in zip(contrast.roles, tables, strict=True))
+    value = factor * tables[0].response.length / counts * sums
     low = float(value.min()) - 1.5 * STEP  # half a step to spare: the least place must not round to below 1
     return Atoms(contrast, (value - low) / STEP, low, counts)

@@ -94,13 +94,15 @@ def gradient_grams(
     Raises
     ------
     InputError
-        If a response has more than `GRAM_LENGTH` tokens, or the model has no such parameters.
+        If a response has more than `GRAM_LENGTH` tokens or several blocks, or the model has no such parameters.
     FloatingPointError
         If a gradient is not finite.
     """
     if not within(case, 2**GRAM_LENGTH):
         longest = max(case.pair.side(side).length for side in SIDES)
         raise InputError(f"gradients of every mask stop at {GRAM_LENGTH} tokens, got {longest}: use --method mc")
+    if case.part_count > len(SIDES):
+        raise InputError("gradients of every mask are not worked out for several blocks: use --method mc")
     policy = trainable(case.policy)
     groups = [{id(p) for p in select_parameters(policy, name)} for name in parameters]
     used = [p for p in policy.parameters() if any(id(p) in group for group in groups)]

@@ -32,7 +32,7 @@ def _answers(study: Study) -> list[Case]:
 def _score(study: Study) -> Measured:
     """V s_hat from the exact profiles and the design's law."""
     beta = study.context.beta
-    profiles = [exact.profiles(answer) for answer in _answers(study)]
+    profiles = [exact.block_profiles(answer) for answer in _answers(study)]
     values = {c: [Estimate(beta**2 * exact.margin_variance(p, c)) for p in profiles] for c in study.configurations}
     return Measured("var_score", "exact", values)
 
