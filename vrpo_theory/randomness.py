@@ -64,22 +64,28 @@ class Address:
     level_key: bytes | None = None
 
     def uniforms(self) -> Uniforms:
-        """The two streams of this address."""
+        """The streams of this address."""
         fields = (self.seed, self.design, self.n_t, self.n_yt, self.repeat, self.group, self.role)
         stem, level_key = b"".join(map(_encode, fields)), self.level_key or self.key
-        return Uniforms(_generator(stem + _encode(level_key), b"level"), _generator(stem + _encode(self.key), b"mask"))
+        response = stem + _encode(self.key)
+        level, mask = _digest(stem + _encode(level_key) + b"level"), _digest(response + b"mask")
+        return Uniforms(generator(level), generator(mask), _digest(response + b"weights"))
 
 
-def _generator(stem: bytes, purpose: bytes) -> np.random.Generator:
-    key = hashlib.blake2b(stem + purpose, digest_size=16).digest()
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def generator(key: bytes) -> np.random.Generator:
+    """The stream of a key of 16 bytes."""
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype="<u8")))
 
 
 class Uniforms:
-    """A level stream and a mask stream of uniforms on [0, 1)."""
+    """A level stream and a mask stream of uniforms on [0, 1), and the key of what weights draw for the same masks."""
 
-    def __init__(self, levels: np.random.Generator, masks: np.random.Generator) -> None:
-        self._levels, self._masks = levels, masks
+    def __init__(self, levels: np.random.Generator, masks: np.random.Generator, key: bytes = b"") -> None:
+        self._levels, self._masks, self.key = levels, masks, key
 
     def level(self, *shape: int) -> NDArray[np.float64]:
         """The next uniforms of the level stream; a design maps them to t or l by a quantile function."""

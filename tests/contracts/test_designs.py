@@ -305,11 +305,16 @@ def test_weights_vanish_outside_the_masks_and_keep_row_sums(design, weighting):
 
 @pytest.mark.parametrize("weighting", WEIGHTS)
 def test_weights_follow_the_tokens(weighting):
-    """Permuting positions permutes the weights: no position is special."""
+    """Permuting positions permutes the weights; where neighbours count, moving all positions round does."""
     design, order = DESIGNS["strata"](), np.array([3, 1, 4, 0, 6, 5, 2])
     masks = design.draw(uniforms(design, Budget(5)), 7, Budget(5))
-    moved = type(masks)(masks.mask[:, order], masks.form, masks.level, masks.block, masks.weight)
-    assert np.allclose(weighting.weights(moved), weighting.weights(masks)[:, order], rtol=1e-10)
+
+    def follow(order):
+        moved = type(masks)(masks.mask[:, order], masks.form, masks.level, masks.block, masks.weight)
+        return np.allclose(weighting.weights(moved), weighting.weights(masks)[:, order], rtol=1e-10)
+
+    assert follow(np.roll(np.arange(7), 2))
+    assert follow(order) == weighting.positions_alike
 
 
 def test_plain_weights_are_those_of_the_equations():

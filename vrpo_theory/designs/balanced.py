@@ -58,16 +58,20 @@ class Balanced(Design):
     def law(self, length: int, budget: Budget) -> tuple[Block, ...]:
         return self.levels.law(length, budget)
 
+    def order(self, level: Array, length: int) -> NDArray[np.int64]:
+        """In which masks choose their tokens: from fewest to most; masks of equal size in their order."""
+        return np.argsort(level, kind="stable")
+
     def cover(self, uniforms: Array, level: Array) -> Flags:
         covered = np.zeros(uniforms.shape[1], int)
         mask = np.zeros(uniforms.shape, bool)
-        for k in np.argsort(level, kind="stable"):
+        for k in self.order(level, uniforms.shape[1]):
             mask[k, np.lexsort((uniforms[k], covered))[: int(level[k])]] = True
             covered += mask[k]
         return mask
 
     def joint_masks(self, level: Array, length: int) -> Iterator[tuple[float, Flags]]:
-        order = np.argsort(level, kind="stable")
+        order = self.order(level, length)
         back = np.argsort(order, kind="stable")
         for prob, rows in _grown(level[order].astype(int).tolist(), np.zeros(length, int)):
             yield prob, np.stack(rows)[back]

@@ -159,7 +159,7 @@ class Design(ABC):
         steps = self.timesteps(uniforms, length, budget.n_t)
         drawn = steps.level if steps.masking is None else steps.masking
         mask = self.cover(uniforms.mask(budget.n, length), np.repeat(drawn, budget.n_yt))
-        return self._masks(mask, steps.level, steps.weight, budget)
+        return self._masks(mask, steps.level, steps.weight, budget, uniforms.key)
 
     def joint(self, length: int, budget: Budget) -> Iterator[tuple[float, Masks]]:
         """Every joint draw with its probability: the finite law that small cases are checked against.
@@ -176,12 +176,12 @@ class Design(ABC):
             for chance, mask in self.joint_masks(np.repeat(level, budget.n_yt), length):
                 yield prob * chance, self._masks(mask, level, weight, budget)
 
-    def _masks(self, mask: Flags, level: Array, weight: Array, budget: Budget) -> Masks:
+    def _masks(self, mask: Flags, level: Array, weight: Array, budget: Budget, key: bytes = b"") -> Masks:
         """``level`` and ``weight`` of the n_t timesteps, spread over their masks."""
         # Timesteps that are not iid make one block together.
         replicate = np.arange(budget.n_t) if self.iid_timesteps else np.zeros(budget.n_t, np.int64)
         level, weight = np.repeat(level, budget.n_yt), np.repeat(weight / budget.n_yt, budget.n_yt)
-        return Masks(mask, self.form, level, np.repeat(replicate, budget.n_yt), weight)
+        return Masks(mask, self.form, level, np.repeat(replicate, budget.n_yt), weight, key)
 
 
 def outcomes(blocks: tuple[Block, ...]) -> Iterator[tuple[float, Array, Array]]:

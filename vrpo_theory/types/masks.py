@@ -50,6 +50,9 @@ class Masks:
         Independent replicate that the mask belongs to; non-decreasing. For iid timesteps, the timestep.
     weight : (n,) float
         Share of the whole estimate that the mask stands for (1/n for iid draws).
+    key : bytes
+        Of the randomness that weights may add: independent of the masks, and the same whenever they are weighed. Empty
+        for masks that are listed, not drawn.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class Masks:
     level: NDArray[np.float64]
     block: NDArray[np.int64]
     weight: NDArray[np.float64]
+    key: bytes = b""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mask", frozen(self.mask, np.bool_))

@@ -67,6 +67,8 @@ class Weighting(ABC):
     """Whether it is unbiased only where every mask is a uniform subset given its size and all other masks."""
     needs_permutation_invariance: ClassVar[bool] = False
     """Whether it is unbiased only where permuting positions leaves the joint law of the masks as it is."""
+    positions_alike: ClassVar[bool] = True
+    """Whether permuting positions permutes the weights; else only moving them round does."""
 
     @property
     def separable(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,14 @@ from vrpo_theory.weightings.base import WEIGHTINGS, JoinedEntry, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
+
+
+class Layout(NamedTuple):
+    """The two-way layout of some masks: regressors z (n, p), inverses of H (L, p, p), mask effects alpha (n,)."""
+
+    regressors: Array
+    inverse: Array
+    alpha: Array
 
 
 @dataclass(frozen=True)
@@ -75,12 +83,30 @@ class TwoWay(Weighting):
         """O(n^2 L); empty masks stay out."""
         out = np.zeros(masks.mask.shape)
         full = masks.mask.any(1)
-        if not full.any():
-            return out
-        member = masks.mask[full].astype(float)
-        row_sum = PLAIN.per_mask(masks)[full] * member.sum(1)
-        out[full] = _omega(member, self._regressors(member), self.rho, row_sum)
+        if full.any():
+            member = masks.mask[full].astype(float)
+            out[full] = _omega(member, self.layout(member, PLAIN.per_mask(masks)[full] * member.sum(1)))
         return out
+
+    def layout(self, member: Array, row_sum: Array) -> Layout:
+        """Mask effects alpha for memberships (n, L), no mask empty, and wanted row sums (n,).
+
+        With omega_ik = alpha_k - z_k' H_i^-1 sum_k' m_k'i alpha_k' z_k', summing over the tokens of mask k gives linear
+        equations in alpha: l_k alpha_k - sum_k' joint_kk' alpha_k' = row_sum_k, with
+        joint_kk' = sum over i of m_ki z_k' H_i^-1 z_k' m_k'i.
+        """
+        z = self._regressors(member)
+        (rows, length), width = member.shape, z.shape[1]
+        # H_i = rho I + sum_k m_ki z_k z_k': the outer products as rows, summed over the masks that hold token i.
+        outer = (z[:, :, None] * z[:, None, :]).reshape(rows, width * width)
+        inverse = np.linalg.inv((member.T @ outer).reshape(length, width, width) + self.rho * np.eye(width))
+        # half_ki = m_ki z_k' H_i^-1, (n, L, p): one product of z with all the inverses side by side, p x (L p).
+        side_by_side = inverse.transpose(1, 0, 2).reshape(width, length * width)
+        half = (z @ side_by_side).reshape(rows, length, width) * member[:, :, None]
+        # held_ki = m_ki z_k, (n, L, p); joint contracts tokens and regressors at once.
+        held = z[:, None, :] * member[:, :, None]
+        joint = half.reshape(rows, -1) @ held.reshape(rows, -1).T
+        return Layout(z, inverse, np.linalg.solve(np.diag(member.sum(1)) - joint, row_sum))
 
     def _regressors(self, member: Array) -> Array:
         """z_k, (n, 1 or 2)."""
@@ -90,26 +116,11 @@ class TwoWay(Weighting):
         return np.hstack([one, (member.sum(1, keepdims=True) - (length + 1) / 2) / length])
 
 
-def _omega(member: Array, z: Array, rho: float, row_sum: Array) -> Array:
-    """omega, (n, L), from memberships m (n, L), regressors z (n, p) and wanted row sums (n,).
-
-    With omega_ik = alpha_k - z_k' H_i^-1 sum_k' m_k'i alpha_k' z_k', summing over the tokens of mask k gives linear
-    equations in alpha: l_k alpha_k - sum_k' joint_kk' alpha_k' = row_sum_k, with
-    joint_kk' = sum over i of m_ki z_k' H_i^-1 z_k' m_k'i.
-    """
-    (rows, length), width = member.shape, z.shape[1]
-    # H_i = rho I + sum_k m_ki z_k z_k': the outer products as rows, summed over the masks that hold token i.
-    outer = (z[:, :, None] * z[:, None, :]).reshape(rows, width * width)
-    inverse = np.linalg.inv((member.T @ outer).reshape(length, width, width) + rho * np.eye(width))
-    # half_ki = m_ki z_k' H_i^-1, (n, L, p): one product of z with all the inverses side by side, p x (L p).
-    side_by_side = inverse.transpose(1, 0, 2).reshape(width, length * width)
-    half = (z @ side_by_side).reshape(rows, length, width) * member[:, :, None]
-    # held_ki = m_ki z_k, (n, L, p); joint contracts tokens and regressors at once.
-    held = z[:, None, :] * member[:, :, None]
-    joint = half.reshape(rows, -1) @ held.reshape(rows, -1).T
-    alpha = np.linalg.solve(np.diag(member.sum(1)) - joint, row_sum)
+def _omega(member: Array, layout: Layout) -> Array:
+    """omega, (n, L)."""
+    z, alpha = layout.regressors, layout.alpha
     # effect_i = H_i^-1 sum_k m_ki alpha_k z_k, (L, p): what token i's effect takes off each mask that holds it.
-    effect = (inverse @ (member.T @ (alpha[:, None] * z))[:, :, None])[:, :, 0]
+    effect = (layout.inverse @ (member.T @ (alpha[:, None] * z))[:, :, None])[:, :, 0]
     return member * (alpha[:, None] - z @ effect.T)
 
 
