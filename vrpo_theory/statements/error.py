@@ -48,7 +48,10 @@ def _understated_range() -> StatedLaw:
     constant=1.0,
 )  # fmt: skip
 def error(x: StatedLaw) -> tuple[float, float]:
-    """E|f(X) - f(mu)| <= E|X - mu| <= sqrt(V): f is 1-Lipschitz, then Jensen. An equality as mu -> -infinity.
+    """E|f(X) - f(mu)| <= E|X - mu| <= sqrt(V): f is 1-Lipschitz, then Jensen.
+
+    The second is an equality just if |X - mu| is constant, the first never unless V = 0, as f' < 1. So equality holds
+    in a limit alone: X = mu +- sqrt(V) with V fixed and mu -> -infinity, where f' -> 1 on both values.
 
     Theorem 1 calls the left side the bias. It is a mean absolute error; the bias obeys the much smaller `bias.bias`.
     Its printed right side has a stray expectation over pairs, which a fixed pair does not.
@@ -80,8 +83,10 @@ def printed_variance(x: StatedLaw) -> tuple[float, float]:
 def variance(x: StatedLaw) -> tuple[float, float]:
     """Half E(f(X) - f(X'))^2 <= half E(X - X')^2 for an independent copy X', as f is 1-Lipschitz.
 
-    The constant 1 is best possible at every mu, and not attained: put a small probability p at mu - r and let r grow;
-    then V ~ p r^2, and V f(X) ~ p r^2 too because f is the identity far to the left.
+    The constant 1 is not attained unless V = 0: 0 < f' < 1, so |f(x) - f(x')| < |x - x'| wherever x and x' differ, and
+    they differ with positive probability. It is best possible at every mu: put probability p at mu - r, the rest at
+    mu + p r/(1 - p), and let r grow with p r -> 0. Then V = p r^2/(1 - p), and V f(X) = p (1 - p) (difference of f)^2,
+    where the difference is r + O(1) as f(x) = x + O(e^x) to the left: the ratio tends to 1.
     """
     return loss.loss_variance(x), float(loss.variance_bound(x.variance))
 

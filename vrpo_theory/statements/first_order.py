@@ -20,9 +20,10 @@ def _far_off() -> StatedLaw:
     verdict="heuristic", violated_by=lambda: gaussian(6.0, 9.0), sharp="theorem2_band",
 )  # fmt: skip
 def first_order_error(x: StatedLaw) -> tuple[float, float, float]:
-    """To first order f(X) - f(mu) = q (X - mu). Read literally: equal up to a factor of 2.
+    """To first order f(X) - f(mu) = q (X - mu). Read as |left - right| <= right: at most twice the right side.
 
-    The left side is the mean absolute error; the bias is Theta(V), see `bias.simple_bias`.
+    From below that says no more than that the left side is at least 0; `error_band` bounds it from below. The left side
+    is the mean absolute error; the bias is Theta(V), see `bias.simple_bias`.
     """
     guess = float(loss.local_deviation(x.mean, x.variance))
     return loss.mean_absolute_error(x), guess, guess
@@ -48,7 +49,10 @@ def error_band(x: StatedLaw) -> tuple[float, float, float]:
     verdict="heuristic", violated_by=_far_off, sharp="theorem3_band",
 )  # fmt: skip
 def first_order_variance(x: StatedLaw) -> tuple[float, float, float]:
-    """The delta method, read as: equal up to a factor of 2. For a normal score, mu = 3, V = 4, it is 14 times off."""
+    """The delta method, read as |left - right| <= right: at most twice it; from below, no more than at least 0.
+
+    For a normal score, mu = 3, V = 4, it is 14 times off; `deviation_band` bounds it on both sides.
+    """
     guess = float(loss.local_deviation(x.mean, x.variance)) ** 2
     return loss.loss_variance(x), guess, guess
 

@@ -24,8 +24,9 @@ def rounded_counts(length: int, batch: int) -> dict[int, Fraction]:
 def uniform(length: int, batch: int) -> bool:
     """Whether those counts are uniform: unless L > 1 and b/gcd(L, b) is even.
 
-    j L/b has fractional part 1/2 for some j just when b/gcd(L, b) is even. Then half to even sends k + j L/b to the
-    even neighbour for every k, so even counts gain what odd ones lose; every other rounding shifts all k alike, modulo
-    L.
+    j L/b has fractional part 1/2 for some j just when b/gcd(L, b) is even. Then half to even sends k + j L/b to its
+    even neighbour for every k, so two k in a row share one count and the next is skipped; every other rounding shifts
+    all k alike, modulo L. If L is even, even counts gain what odd ones lose. If L is odd, what lies above L comes round
+    with the other parity: at L = 3, b = 2 the counts 1, 2, 3 have the shares 3:2:1.
     """
     return length == 1 or (batch // math.gcd(length, batch)) % 2 == 1

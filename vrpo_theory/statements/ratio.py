@@ -47,7 +47,11 @@ def poisson_relative_variance(variance: ArrayLike, rate: ArrayLike) -> Array:
 def jackknife(full: ArrayLike, left_out: ArrayLike, n: int) -> Array:
     """n E g(mean of n) - (n - 1) E g(mean of n - 1): expectation of the jackknife of a plug-in g (ours).
 
-    Removes the bias of order 1/n, whatever g.
+    Where the plug-in's expectation is g(mean) + a/n + c/n^2 + O(1/n^3), that of the jackknife is
+    g(mean) - c/(n (n - 1)) + O(1/n^2): the bias of order 1/n is gone. It has such an expansion if g has six continuous
+    derivatives, the sixth bounded, and the terms averaged have six moments: Taylor's formula at the mean, whose central
+    moments of orders 2 to 6 are polynomials in 1/n, of order 1/n^3 at most from the fifth on. For exp, whose
+    derivatives are unbounded, terms bounded above take their place.
     """
     found: Array = n * np.asarray(full, dtype=float) - (n - 1) * np.asarray(left_out, dtype=float)
     return found
@@ -92,8 +96,10 @@ def inflated(x: StatedLaw) -> tuple[float, float]:
     violated_by=lambda: two_point(-1.0, 1.0, upper=0.1),
 )  # fmt: skip
 def bounded(x: StatedLaw) -> tuple[float, float]:
-    """Y = D_hat - D. The parabola through exp at b that touches it at -V/b lies above exp on (-inf, b].
+    """Y = D_hat - D. The parabola p through exp at b that touches it at a = -V/b lies above exp on (-inf, b].
 
+    It interpolates exp twice at a and once at b, so exp(y) - p(y) = e^xi (y - a)^2 (y - b)/6 for some xi between the
+    least and the largest of y, a, b (Hermite's error term: the third divided difference); that is at most 0 for y <= b.
     Its expectation depends on V alone, and the law on {-V/b, b} with mean 0 and variance V attains it. As b grows the
     bound grows like V e^b/b^2: without a bound on D_hat there is none on the ratio.
     """

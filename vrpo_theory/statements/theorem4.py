@@ -129,7 +129,12 @@ def variance(x: GradientLaw) -> tuple[float, float]:
     "<=", "gradient law", form="sharp", assumptions=(BOUND,), witness=_constant, violated_by=_understated,
 )  # fmt: skip
 def deviation(x: GradientLaw) -> tuple[float, float]:
-    """Minkowski on f'(X) G = (f'(X) - q) G + q G, with |f'(X) - q| <= |X - mu|/4. Beats `variance` for small noise."""
+    """Minkowski on f'(X) G = (f'(X) - q) G + q G, with |f'(X) - q| <= |X - mu|/4.
+
+    Its square is below the bound of `variance` where V or tr V G outweighs the other: 1/16 < kappa*, and q^2 < 1. Where
+    they shrink together it need not be: with tr V G = c C^2 V it is larger for some c once q > 0.554, the root of
+    (q/2)^2 = 4 (1 - q^2)(kappa* - 1/16).
+    """
     q = float(sigmoid(-x.mean))
     bound = gradient.error_bound(x.bound, x.variance, x.gradient_variance, q)
     return math.sqrt(gradient.loss_gradient_variance(x)), float(bound)

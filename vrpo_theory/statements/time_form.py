@@ -97,9 +97,13 @@ def time_mean(x: StatedTable) -> float:
     violated_by=lambda: StatedTable(independent_tokens([-1.0, -2.0]).terms, time_slope=0.5),
 )  # fmt: skip
 def equivalence(x: StatedTable) -> tuple[float, float]:
-    """Both put the same weight on every mask: the integral of t^(l-1) (1-t)^(L-l) is 1/(l C(L, l)).
+    """Both put the same weight on every mask, and the empty one adds 0 to either.
 
-    So P(l) is uniform on 0..L and E[1/t | l] = (L + 1)/l. A model that reads t breaks it.
+    A mask of l >= 1 tokens has probability t^l (1-t)^(L-l) given t, and the weight 1/t: the time form multiplies its S
+    by the integral of t^(l-1) (1-t)^(L-l), Euler's B(l, L-l+1) = (l-1)! (L-l)!/L! = 1/(l C(L, l)). The count form
+    multiplies it by L/l times its probability 1/(L C(L, l)): the same. The second integral, of C(L, l) t^l (1-t)^(L-l),
+    is C(L, l) B(l+1, L-l+1) = 1/(L+1) = P(l), for l = 0..L; over it the first, C(L, l)/(l C(L, l)) = 1/l, gives
+    E[1/t | l] = (L + 1)/l. A model that reads t breaks it.
     """
     return time_mean(x), count_mean(x)
 

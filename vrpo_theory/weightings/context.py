@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from vrpo_theory.weightings.base import WEIGHTINGS, JoinedEntry, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 from vrpo_theory.weightings.two_way import TwoWay
 
-Array, Flags, Places = NDArray[np.float64], NDArray[np.bool_], NDArray[np.int64]
+Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Places = NDArray[np.int64]
 
 LISTED = 12
 """Longest response whose ordered triples of tokens are all listed; longer ones have theirs drawn."""
@@ -116,7 +119,8 @@ def _omega(mask: Flags, row_sum: Array, places: list[Places]) -> Array:
     others = np.stack([effect[:, length:], np.ones_like(effect[:, length:])], 2)
     total, number = np.split(held[:, :, length:] @ others, 2, axis=2)
     r = (held[:, :, :length] * (effect[:, None, :length] - total / np.maximum(number, 1)) * (number > 0)).sum(0)
-    return member * ((row_sum - r.sum(1)) / count)[:, None] + r
+    omega: Array = member * ((row_sum - r.sum(1)) / count)[:, None] + r
+    return omega
 
 
 def _held(moved: Flags) -> Array:
@@ -126,7 +130,7 @@ def _held(moved: Flags) -> Array:
     return (before[:, None] & behind & moved).reshape(4, len(moved), -1).astype(float)
 
 
-def _effects(held: Array, alpha: Array, shares: Array) -> Array:
+def _effects(held: Array, alpha: NDArray[np.floating[Any]], shares: Array) -> Array:
     """e = (K^-1 + D)^-1 (pi - s) of every token, (4, T)."""
     count, total = (np.stack([np.ones_like(alpha), alpha]) @ held).transpose(1, 0, 2)
     system = np.repeat(_PRECISION[:, :, None], held.shape[2], axis=2)
@@ -140,7 +144,8 @@ def _shares(length: int) -> Array:
     out = np.arange(length)[::-1]  # visible tokens, L - l
     one = out / (length - 1)
     two = one * (out - 1) / (length - 2)
-    return np.array([1 - 2 * one + two, one - two, one - two, two]).mean(1)
+    shares: Array = np.array([1 - 2 * one + two, one - two, one - two, two]).mean(1)
+    return shares
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ class Layout(NamedTuple):
     """The two-way layout of some masks: regressors z (n, p), inverses of H (L, p, p), mask effects alpha (n,)."""
 
     regressors: Array
-    inverse: Array
-    alpha: Array
+    inverse: NDArray[np.floating[Any]]
+    alpha: NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
