@@ -33,7 +33,8 @@ def test_everybody_runs_at_every_budget(cells):
         assert list(select(cells, "gain", n)) == list(entrants())
         assert select(cells, "gain", n)[BASE]["value"] == 1
     assert set(select(cells, "bias_margin")) == {
-        "time form", "P-POTS, oracle", "MIRROR", "low discrepancy", "GDPO", "BD3-LM", "coupled", "midpoints",
+        "time form", "P-POTS, oracle", "MIRROR", "low discrepancy", "GDPO", "GDPO, floor(tL)", "BD3-LM", "coupled",
+        "coupled, 1/r", "LLaDA's grid", "midpoints",
     }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ class Coupled(Design):
 
     A pair covers every token once, so each token's log-probability is averaged over (n_t + 1)/2 terms, with weight 1
     and not L/l. That is biased for the ELBO: a token is seen under size-biased masks (ours). l is uniform on 0..L, as
-    it is when t is uniform and each token is masked with probability t.
+    it is when t is uniform and each token is masked with probability t. `coupled_ratio` is what the code does.
     """
 
     name = "coupled"

@@ -17,7 +17,7 @@ class Gdpo(Design):
     """Gauss-Legendre nodes of t in [0, 1] with their weights.
 
     Given t the mean is a polynomial of degree at most L - 1, which n nodes integrate exactly if L <= 2n; beyond, the
-    estimate is biased (ours).
+    estimate is biased (ours). `gdpo_floor` is what public code of this name does.
     """
 
     name = "gdpo"
