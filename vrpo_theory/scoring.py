@@ -7,7 +7,7 @@ from typing import Any
 
 from vrpo_theory import batching, elbo, exact, preference, sampling
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.schemes import VRPO, Scheme
+from vrpo_theory.schemes import VRPO, Scheme, default_scheme
 from vrpo_theory.types import ROLES, SIDES, Case
 
 Document = dict[str, Any]
@@ -29,7 +29,7 @@ def score_pairs(
     Parameters
     ----------
     scheme : Scheme, optional
-        How scores are sampled; None if the user did not say, then VRPO's scheme where scores are sampled.
+        How scores are sampled; None if the user did not say, then `untold` where scores are sampled.
     method : {"auto", "exact", "mc"}
         ``auto`` samples where a scheme is given; else it enumerates the pairs that `exact.within` says are worth it,
         of up to 12 tokens per response, and samples the others.
@@ -59,7 +59,7 @@ def score_pairs(
     ('exact', -0.3797, -6.0945)
     """
     preference.require_beta(beta)
-    by = scheme or Scheme(coupling=Coupling(shared))
+    by = scheme or untold(Coupling(shared))
     enumerable = [enumerates(case, method, scheme) for case in cases]
     full = [case for case, e in zip(cases, enumerable, strict=True) if e]
     rest = [case for case, e in zip(cases, enumerable, strict=True) if not e]
@@ -74,7 +74,12 @@ def forward_passes(cases: Sequence[Case], method: str, scheme: Scheme | None) ->
     """How many sequences `score_pairs` evaluates, for a progress bar."""
     full = [case for case in cases if enumerates(case, method, scheme)]
     rest = [case for case in cases if not enumerates(case, method, scheme)]
-    return exact.mask_count(full) + _sampled_passes(rest, scheme or VRPO)
+    return exact.mask_count(full) + _sampled_passes(rest, scheme or untold())
+
+
+def untold(coupling: Coupling | None = None) -> Scheme:
+    """How scores are sampled where no scheme is given: the default's, in two groups, which give a standard error."""
+    return default_scheme(groups=2, coupling=coupling)
 
 
 def _sampled_passes(cases: Sequence[Case], scheme: Scheme) -> int:
@@ -89,13 +94,13 @@ def enumerates(case: Case, method: str, scheme: Scheme | None) -> bool:
 def choice(cases: Sequence[Case]) -> str:
     """What ``auto`` does without a scheme, and what it costs, in one line."""
     full = [case for case in cases if exact.within(case)]
-    rest, n_t = [case for case in cases if not exact.within(case)], VRPO.budget.n_t
+    rest, used = [case for case in cases if not exact.within(case)], untold()
     parts = [f"exact: {len(full)} of {len(cases)} pairs, {exact.cost(full)}"] if full else []
     if rest:
-        passes = _sampled_passes(rest, VRPO)
-        parts.append(f"sampled: {len(rest)} of {len(cases)} pairs at n_t = {n_t}, {passes:,} forward passes")
+        passes, budget = _sampled_passes(rest, used), f"n_t = {used.budget.n_t} in {used.groups} groups"
+        parts.append(f"sampled: {len(rest)} of {len(cases)} pairs at {budget}, {passes:,} forward passes")
     if full:
-        parts.append(f"--n-t {n_t} samples all, {_sampled_passes(cases, VRPO):,} forward passes")
+        parts.append(f"--n-t {VRPO.budget.n_t} samples all, {_sampled_passes(cases, VRPO):,} forward passes")
     return "; ".join(parts)
 
 

@@ -93,7 +93,7 @@ def test_law_is_a_law(design, budget):
 def test_marginal_law_of_the_counts_for_every_budget(design, length):
     """Unbiased: every count has the share 1/L, whatever the number of timesteps; else some budget shows it."""
     right = []
-    for n_t in range(1, 17):
+    for n_t in range(1, 33):
         if not admitted(design, Budget(n_t)):
             continue
         share = np.zeros(length + 1)

@@ -48,8 +48,8 @@ def score(
     scheme: Annotated[
         str | None,
         typer.Option(
-            help="budget: all of this in one, for example 'strata(), plain(), n_t=8, groups=2', or a file of it, for "
-            "example what vrpo plan --json wrote; the other options change it"
+            help="budget: all of this in one, for example 'strata(), plain(), n_t=8, groups=2' or 'default, n_t=9', or "
+            "a file of it, for example what vrpo plan --json wrote; the other options change it"
         ),
     ] = None,
     beta: Beta = 0.2,
@@ -79,7 +79,7 @@ def score(
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
-        used = asked or Scheme(coupling=Coupling(shared is not False))
+        used = asked or scoring.untold(Coupling(shared is not False))
         options = told(context) | {"scheme": used.text}
         with opened(sources, store, options) as cases:
             if method == "auto" and asked is None:

@@ -73,6 +73,8 @@ class TwoWay(Weighting):
             JoinedEntry("two-way", cls(), "power_strata", everywhere=True, gradient=True),
             JoinedEntry("two-way 0.3", cls(0.3), "power_strata", everywhere=True),
             JoinedEntry("two-way 0.3", cls(0.3), "balanced", everywhere=True),
+            JoinedEntry("two-way 0.3", cls(0.3), "balanced_descending", everywhere=True),
+            JoinedEntry("two-way", cls(), "balanced_by_length", everywhere=True),
         )
 
     @classmethod

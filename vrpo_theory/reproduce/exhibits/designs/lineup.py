@@ -15,8 +15,8 @@ from vrpo_theory.types import SIDES, Budget, Profile, Side
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
 
-BASE, DEFAULT = "vrpo", "power strata, two-way"
-"""What the others are measured against, and the robust default of the package."""
+BASE, DEFAULT = "vrpo", "balanced by length, context"
+"""What the others are measured against, and the package's default, `vrpo_theory.schemes.default_scheme`."""
 
 _FLAT = Profile(np.array([[0.0, 0.0], [-1.0, -1.0]]), np.zeros((2, 2, 2)))
 
