@@ -20,10 +20,11 @@ Covariance = Callable[[NDArray[np.bool_]], Array]
 def noise_limit(length: int) -> float:
     """Largest gain over VRPO on terms that are independent from token to token and mask to mask: L H_L/(sum l^-1/2)^2.
 
-    E omega_ik^2 is at least the square of E[omega_ik | S_k] = w_k L/l_k, so a mask adds at least w_k^2 L^2/l_k in units of
-    a term's variance. As the shares of each count add up to 1/L, Cauchy-Schwarz bounds the sum over n masks from below
-    by (sum over l of l^-1/2)^2/n, which counts drawn in proportion to l^-1/2, and shares to match, attain. VRPO has the mean of L^2/l over n, L H_L/n. The limit is 1.14, 1.42, 1.68 and 1.97 at
-    L = 8, 64, 256 and 1024: what is gained beyond it comes from terms that masks share.
+    E omega_ik^2 is at least the square of E[omega_ik | S_k] = w_k L/l_k, so a mask adds at least w_k^2 L^2/l_k in units
+    of a term's variance. As the shares of each count add up to 1/L, Cauchy-Schwarz bounds the sum over n masks from
+    below by (sum over l of l^-1/2)^2/n, which counts drawn in proportion to l^-1/2, and shares to match, attain. VRPO
+    has the mean of L^2/l over n, L H_L/n. The limit is 1.14, 1.42, 1.68 and 1.97 at L = 8, 64, 256 and 1024: what is
+    gained beyond it comes from terms that masks share.
     """
     count = np.arange(1.0, length + 1)
     return length * total(1 / count) / total(count**-0.5) ** 2
