@@ -153,7 +153,8 @@ def backward(
     """Accumulate the gradient of -log sigmoid(s_hat) in the policy parameters' ``.grad``; return s_hat.
 
     Two passes: s_hat without a graph, then the chain rule through its constant slopes, batch by batch. So peak memory
-    does not grow with n, and the plug-in's result is autograd's.
+    is a batch's: at equal ``batch_tokens`` it does not grow with n once n fills a batch, and the plug-in's result is
+    autograd's.
 
     Parameters
     ----------

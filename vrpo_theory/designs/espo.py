@@ -17,7 +17,9 @@ class Espo(Design):
     """l uniform on 0..L, a mask of l tokens and its complement, weighed by (L + 1)/l and (L + 1)/(L - l), in halves.
 
     Unbiased: over l = 0..L, of probability 1/(L + 1) each, (L + 1) E[S | l]/l adds up to the ELBO, an empty mask to 0;
-    and L - l has the law of l. Unlike `complementary` it draws the full mask no more often than any other.
+    and L - l has the law of l. Unlike `complementary` it draws the full mask no more often than any other. Pairs are
+    independent, as the code's repeats for one response are; the rows of one of its batches share a grid, as in
+    `llada_grid`.
     """
 
     name = "espo"
