@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from vrpo_theory.couplings import Contrast, Coupling, Draw
-from vrpo_theory.designs.balanced_by_length import BalancedByLength
 from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
-from vrpo_theory.scheme_text import EXAMPLE, KEYS, RARE, document_of, member
+from vrpo_theory.scheme_text import DEFAULT_MEMBERS, EXAMPLE, KEYS, RARE, document_of, member, spelt_out
 from vrpo_theory.types import SIDES, Budget, Case, PreferencePair, Response, Side, as_count
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
-from vrpo_theory.weightings.context import Context
 from vrpo_theory.weightings.plain import PLAIN
 
 
@@ -163,7 +161,7 @@ class Scheme:
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """From the JSON form, or that of a plan that holds it as "run"; what is left out is VRPO's choice.
 
-        The design `DEFAULT` stands for `default_scheme`'s, and for its weights where none are given.
+        The design ``default`` stands for `default_scheme`'s, and for its weights where none are given.
 
         Raises
         ------
@@ -174,7 +172,7 @@ class Scheme:
         unknown = set(document) - set(KEYS)
         if unknown:
             raise ValueError(f"a scheme has no {', '.join(sorted(map(repr, unknown)))}; it has: {', '.join(KEYS)}")
-        told = {**VRPO.document(), **dict.fromkeys(RARE, False), "rejected": None, **_spelt_out(document)}
+        told = {**VRPO.document(), **dict.fromkeys(RARE, False), "rejected": None, **spelt_out(document)}
         return cls(
             member(DESIGNS, told["design"]),
             member(WEIGHTINGS, told["weighting"]),
@@ -230,17 +228,10 @@ def _require_kind(name: str, value: object, kind: type) -> None:
 
 VRPO = Scheme()
 """The paper's recommendation: iid counts, plain weights, n_t = 8, n_yt = 1, masks shared by policy and reference."""
-DEFAULT = "default"
-"""The design's name that stands for design and weights of `default_scheme`."""
 
 
 def default_scheme(n: int = VRPO.budget.n_t, groups: int = 1, coupling: Coupling | None = None) -> Scheme:
-    """What this package samples with where nothing is known of the models: ``default`` in the text form.
-
-    Strata of power 1.25 with bounds that need not be whole, balanced masks, context weights. What depends on n and L is
-    the design's: strata are narrower where masks are more, and masks choose in ascending or descending l. Of what was
-    tried it has the largest mean gain over VRPO among those that lose on no toy of this package, shocks and rough
-    tables included (`vrpo_theory.reproduce`, exhibit "designs"); on chains power 1.5 gains more.
+    """What this package samples with where nothing is known of the models: `DEFAULT_MEMBERS`.
 
     Parameters
     ----------
@@ -251,12 +242,4 @@ def default_scheme(n: int = VRPO.budget.n_t, groups: int = 1, coupling: Coupling
     coupling : Coupling, optional
         Shared by policy and reference unless said otherwise.
     """
-    return Scheme(BalancedByLength(), Context(), Budget(n), coupling or Coupling(), groups)
-
-
-def _spelt_out(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document with the default's design in the place of its name, and its weights unless others are given."""
-    if document.get("design") != DEFAULT:
-        return document
-    usual = default_scheme().document()
-    return {"weighting": usual["weighting"], **document, "design": usual["design"]}
+    return Scheme(*DEFAULT_MEMBERS, Budget(n), coupling or Coupling(), groups)
