@@ -8,7 +8,7 @@ from typing import Any
 
 from vrpo_theory.designs.balanced_by_length import BalancedByLength
 from vrpo_theory.registry import Registry, expression
-from vrpo_theory.weightings.context import Context
+from vrpo_theory.weightings.context import ContextWeights
 
 KEYS = ("design", "weighting", "n_t", "n_yt", "shared", "levels_shared", "blocks_shared", "groups", "rejected")
 RARE = ("levels_shared", "blocks_shared")
@@ -18,7 +18,7 @@ MEMBERS = ("design", "weighting", "rejected")
 EXAMPLE = "power_strata(power=2.0), two_way(), n_t=8, n_yt=1, groups=2"
 DEFAULT = "default"
 """In the place of a design: that of `DEFAULT_MEMBERS`, and its weights unless others are given."""
-DEFAULT_MEMBERS = (BalancedByLength(), Context())
+DEFAULT_MEMBERS = (BalancedByLength(), ContextWeights())
 """Design and weights of whoever says nothing, and knows nothing of the models.
 
 Strata of power 1.25 with bounds that need not be whole, balanced masks, context weights. What depends on n and L is the

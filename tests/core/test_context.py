@@ -10,7 +10,7 @@ import pytest
 from vrpo_theory import DESIGNS, MODELS, WEIGHTINGS, Budget, Masks, Scheme
 from vrpo_theory.exact import estimator_law
 from vrpo_theory.weightings import context
-from vrpo_theory.weightings.context import Context
+from vrpo_theory.weightings.context import ContextWeights
 from vrpo_theory.weightings.plain import PLAIN
 
 STATES = list(itertools.product((0, 1), repeat=2))
@@ -62,11 +62,11 @@ def drawn(length, budget, design="balanced_by_length", repeat=0):
 @pytest.mark.parametrize(("length", "n"), [(3, 4), (5, 3), (6, 5)])
 def test_weights_are_those_of_the_formula(length, n):
     masks = drawn(length, Budget(n))
-    assert np.allclose(Context().weights(masks), written_out(masks), rtol=1e-9, atol=1e-11)
+    assert np.allclose(ContextWeights().weights(masks), written_out(masks), rtol=1e-9, atol=1e-11)
 
 
 @dataclass(frozen=True)
-class Copied(Context):
+class Copied(ContextWeights):
     """Context weights whose one copy is given."""
 
     order: tuple = ()
@@ -106,23 +106,23 @@ def test_without_debiasing_the_weights_are_biased():
 
 def test_a_long_response_draws_its_stand_ins_apart_from_the_masks():
     masks = drawn(20, Budget(4))
-    weights = Context().weights(masks)
-    assert (weights == Context().weights(masks)).all()
+    weights = ContextWeights().weights(masks)
+    assert (weights == ContextWeights().weights(masks)).all()
     other = Masks(masks.mask, masks.form, masks.level, masks.block, masks.weight, b"another key, 16B")
-    assert not np.allclose(weights, Context().weights(other), rtol=1e-3)
-    assert np.allclose(weights, Context(2**17).weights(other), rtol=0.2, atol=0.2)
+    assert not np.allclose(weights, ContextWeights().weights(other), rtol=1e-3)
+    assert np.allclose(weights, ContextWeights(2**17).weights(other), rtol=0.2, atol=0.2)
     with pytest.raises(ValueError, match="with their key"):
-        Context().weights(Masks(masks.mask, masks.form, masks.level, masks.block, masks.weight))
+        ContextWeights().weights(Masks(masks.mask, masks.form, masks.level, masks.block, masks.weight))
 
 
 def test_listing_triples_is_the_limit_of_drawing_them(monkeypatch):
     masks = drawn(8, Budget(4))
-    listed = Context().weights(masks)
+    listed = ContextWeights().weights(masks)
     monkeypatch.setattr(context, "LISTED", 0)
-    assert np.allclose(Context(2**18).weights(masks), listed, rtol=0.05, atol=0.02)
+    assert np.allclose(ContextWeights(2**18).weights(masks), listed, rtol=0.05, atol=0.02)
 
 
 @pytest.mark.parametrize("length", [1, 2])
 def test_fewer_than_three_tokens_have_two_way_weights(length):
     masks = drawn(length, Budget(4))
-    assert (Context().weights(masks) == WEIGHTINGS["two_way"](33 / 48).weights(masks)).all()
+    assert (ContextWeights().weights(masks) == WEIGHTINGS["two_way"](33 / 48).weights(masks)).all()

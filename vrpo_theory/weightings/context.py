@@ -30,7 +30,7 @@ STATES = tuple(itertools.product((0, 1), repeat=2))
 
 
 @dataclass(frozen=True)
-class Context(Weighting):
+class ContextWeights(Weighting):
     """Weights of a layout in which a token has its own effect in each of four neighbourhoods (ours).
 
     The last token counts as the first one's neighbour, so that all positions are alike. Token i of mask k is in the
@@ -165,4 +165,4 @@ _PRECISION = _precision()
 # Two-way weights know a token's effect alone: to them neighbourhoods are noise.
 _MASKS = TwoWay(rho=(1 + NEIGHBOUR / 4 + NEIGHBOUR / 4 + BOTH / 16) / TOKEN)
 
-WEIGHTINGS.add(Context.name, Context)
+WEIGHTINGS.add(ContextWeights.name, ContextWeights)
