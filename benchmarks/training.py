@@ -154,9 +154,10 @@ def measure(quick: bool) -> dict[str, Rows]:
     found: dict[str, Rows] = {"memory of a step": memory(quick), "memory of an adapter's run": roles(quick)}
     found |= speed(quick)
     peaks = {(row["micro_batch"], row["n"]): row["peak_mb"] for row in found["memory of a step"]}
+    few, many = BUDGETS
     one, two = (row["above_libraries_mb"] for row in found["memory of an adapter's run"])
     asked = [
-        (f"peak of a step at n = 32 over n = 2, batches of {m}", peaks[m, 32] / peaks[m, 2], f"<= {GROWTH}")
+        (f"peak of a step at n = {many} over n = {few}, batches of {m}", peaks[m, many] / peaks[m, few], f"<= {GROWTH}")
         for m in MICRO
     ]
     asked += [

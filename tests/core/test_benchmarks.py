@@ -29,6 +29,35 @@ def test_quick_run_keeps_a_document(name, bench, tmp_path, monkeypatch):
         assert all(value is None or isinstance(value, str | int | float) for row in rows for value in row.values())
 
 
+def test_training_is_measured(bench, tmp_path, monkeypatch):
+    """Every cell runs, here in this process; fresh ones have a test of their own."""
+    script, measuring = bench("training"), bench("measuring")
+    known = {"peak_mb": 2.0, "baseline_mb": 1.0, "seconds": 0.0}
+    monkeypatch.setattr(script, "peak_memory", lambda make, *arguments: [make(*arguments)(), known][1])
+    monkeypatch.setattr(script, "BUDGETS", (2, 3))
+    sections = script.measure(quick=True)
+    assert [(row["n"], row["micro_batch"]) for row in sections["memory of a step"]] == [(2, 2), (3, 2), (2, 4), (3, 4)]
+    assert [row["copies"] for row in sections["memory of an adapter's run"]] == [1, 2]
+    assert [row["measured"] for row in sections["requirements"][:3]] == [1.0, 1.0, 1.0]
+    assert measuring.keep("training", sections, tmp_path).exists()
+
+
+def test_batches_as_they_come_hold_every_row_once(bench):
+    """The padded way computes the same sum."""
+    import numpy as np
+
+    from vrpo_theory.batching import WeightedTerms
+    from vrpo_theory.models import llada
+
+    case = llada.case(0)
+    masks = np.random.default_rng(0).random((7, 8)) < 0.5
+    terms = WeightedTerms([(case.pair.chosen, masks), (case.pair.rejected, masks)], [1.0 * masks, -0.5 * masks])
+    parts = list(bench("training").as_they_come(terms, 40))
+    assert len(parts) > 3
+    whole = float(terms.value(case.policy).detach())
+    assert sum(float(part.value(case.policy).detach()) for part in parts) == pytest.approx(whole, rel=1e-5)
+
+
 def test_audits_stand_beside_the_verdicts_that_are_due(bench):
     sections = bench("auditor").measure(True, ["count_form", "no_weight"])
     rows = sections["specimens"]
