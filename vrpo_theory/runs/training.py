@@ -86,7 +86,7 @@ def _train(task: TrainingTask, options: TrainingOptions, arguments: dict[str, An
 
     try:
         args = TrainingArguments(**arguments)
-    except (TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError) as error:
         raise InputError(f"transformers refuses a training argument: {one_line(error)}") from None
     args._n_gpu = min(args.n_gpu, 1)  # one process a GPU: rows are batched here, not scattered
     checkpoint = weights.last_whole(options.out)
