@@ -33,7 +33,7 @@ def sweep(
     batch_tokens: int = BATCH_TOKENS,
     progress: Progress | None = None,
 ) -> list[list[NDArray[np.float64]]]:
-    """Token terms of every request under every model, in one stream of batches that all models see.
+    """Token terms of every request under every model, one model after the other, in batches that all models see.
 
     A Recorder has a stream to itself: of the masks that it lacks, each once. It keeps a batch before the next one
     begins, and batches are filled greedily in a fixed order, so a run that was cut off goes on with the very batches
@@ -60,11 +60,11 @@ def sweep(
     """
     out = [_answered(requests, model, batch_tokens, progress) for model in models]
     live = [(m, values) for m, values in zip(models, out, strict=True) if not isinstance(m, LookUp | Recorder)]
-    if not live:
-        return out
-    for pieces in batches(requests, batch_tokens, [model for model, _ in live]):
-        batch = select(requests, pieces)
-        for model, values in live:
+    everybody = [model for model, _ in live]
+    # One model after the other: where both do not fit into memory, mapped weights are read from the disk once.
+    for model, values in live:
+        for pieces in batches(requests, batch_tokens, everybody):
+            batch = select(requests, pieces)
             for (request, rows), found in zip(pieces, _evaluate(batch, model), strict=True):
                 values[request][rows] = found
             if progress is not None:
