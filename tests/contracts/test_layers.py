@@ -92,7 +92,8 @@ HEAVY = ("torch", "transformers", "scipy.stats", "matplotlib.pyplot")
         "from vrpo_theory import DESIGNS, WEIGHTINGS, STATEMENTS, EXHIBITS, MODELS, Coupling, read_pairs, backward\n"
         "for family in (DESIGNS, WEIGHTINGS, STATEMENTS, EXHIBITS): family.members()\n"
         "MODELS.names()",
-        "import vrpo_theory.cli",
+        "from vrpo_theory.cli._commands import COMMANDS, Commands\n"
+        "for name in COMMANDS: Commands().get_command(None, name)",
     ],
 )
 def test_imports_stay_light(statement):
