@@ -14,8 +14,8 @@ import vrpo_theory
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.parsing import numbers
 
-COMMANDS = ("reproduce", "score", "plan", "audit", "list")
-FAMILIES = ("designs", "weightings", "models", "exhibits", "statements")
+COMMANDS = ("reproduce", "score", "plan", "train", "audit", "inspect", "list")
+FAMILIES = ("designs", "weightings", "losses", "models", "exhibits", "statements")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
