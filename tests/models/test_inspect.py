@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from vrpo_theory.models import describe
 
@@ -58,11 +60,29 @@ def test_what_is_lacking_is_said_with_the_family_s_own_value(golden, vrpo):
         assert advice in result.stdout
 
 
-def test_what_is_not_supported_is_said(tmp_path, vrpo):
+UNSUPPORTED = {
+    "another activation": ({"hidden_act": "gelu"}, "not supported: use a checkpoint with hidden_act='silu'"),
+    "a word for a size": ({"hidden_size": "64"}, "hidden_size='64' must be a positive integer"),
+    "no architectures": ({"architectures": 5}, "Dream and DiffuCoder (architectures 5"),
+}
+
+
+@pytest.mark.parametrize("case", UNSUPPORTED)
+def test_what_is_not_supported_is_said(tmp_path, vrpo, case):
+    changes, says = UNSUPPORTED[case]
     folder = copied("dream", tmp_path / "checkpoint")
     path = folder / "config.json"
-    path.write_text(path.read_text().replace('"silu"', '"gelu"'))
-    assert "not supported: use a checkpoint with hidden_act='silu'" in vrpo("inspect", folder).stdout
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    result = vrpo("inspect", folder)
+    assert result.exit_code == 0, result.stderr
+    assert says in result.stdout
+
+
+def test_types_that_are_not_read_are_said(tmp_path, vrpo):
+    folder = copied("dream", tmp_path / "checkpoint")
+    tensors = load_file(folder / "model.safetensors")
+    save_file(tensors | {"lm_head.weight": tensors["lm_head.weight"].to(torch.int8)}, folder / "model.safetensors")
+    assert "holds I8, expected F64, F32, F16, BF16: convert them" in vrpo("inspect", folder).stdout
 
 
 DAMAGE = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from vrpo_theory.checkpoints.facts import Source
 from vrpo_theory.checkpoints.family import Facts, Family
-from vrpo_theory.checkpoints.weights import Header, read_headers
+from vrpo_theory.checkpoints.weights import FLOATS, Header, read_headers
 from vrpo_theory.errors import InputError
 
 SIZES = {
@@ -56,7 +56,7 @@ class Description:
     def sizes(self) -> dict[str, Any]:
         """Sizes by word, as config.json states them."""
         named = {word: [self.options[key] for key in keys if key in self.options] for word, keys in SIZES.items()}
-        return {word: found[0] for word, found in named.items() if found}
+        return {word: found[0] for word, found in named.items() if found and found[0] is not None}
 
     @property
     def parameters(self) -> int:
@@ -71,11 +71,14 @@ class Description:
     @property
     def problems(self) -> list[str]:
         """Why it cannot be loaded, as far as this shows without the weights' names and values."""
+        found = list(self.facts.missing)
+        if odd := self.dtypes.keys() - {*FLOATS}:
+            found.append(f"holds {', '.join(sorted(odd))}, expected {', '.join(FLOATS)}: convert them")
         try:
             self.family.check(self.folder / "config.json", self.options)
         except InputError as error:
-            return [*self.facts.missing, str(error)]
-        return list(self.facts.missing)
+            found.append(f"is not supported, {error}")
+        return found
 
     def memory(self) -> dict[str, dict[str, int]]:
         """Bytes to hold the weights of one model, and those with gradients and AdamW's moments, by type."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vrpo_theory.checkpoints.description import Description
 
 SIZES = {
-    "layers": "{:,} layers", "width": "width {:,}", "heads": "{:,} heads", "experts": "{:,} experts",
-    "vocabulary": "vocabulary {:,}", "longest": "sequences of up to {:,} tokens",
+    "layers": "{} layers", "width": "width {}", "heads": "{} heads", "experts": "{} experts",
+    "vocabulary": "vocabulary {}", "longest": "sequences of up to {} tokens",
 }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def _text(found: Description) -> str:
     memory = found.memory()
     lines = {
         "family": f"{found.family.title} ({named})",
-        "sizes": ", ".join(SIZES[word].format(size) for word, size in found.sizes.items() if size),
+        "sizes": ", ".join(SIZES[word].format(_number(size)) for word, size in found.sizes.items()),
         "parameters": f"{found.parameters:,} in {len(found.headers):,} tensors, stored as {_types(found)}",
         "shift": f"{facts.shift}: {where} predicts a token ({found.family.everywhere})",
         "attention": f"{found.attention}{blocks} ({facts.block_length.where})",
@@ -60,6 +60,11 @@ def _text(found: Description) -> str:
         "supported": "; ".join(f"not yet: it {problem}" for problem in found.problems) or _uses(found),
     }
     return "\n".join(f"{name:12}{line}" for name, line in lines.items())
+
+
+def _number(size: object) -> str:
+    """A size as config.json states it, which may be no number."""
+    return f"{size:,}" if isinstance(size, int) else repr(size)
 
 
 def _types(found: Description) -> str:

@@ -102,7 +102,8 @@ def family_of(folder: Path, options: Mapping[str, Any]) -> ModuleType:
     InputError
         If architecture and model_type name two families.
     """
-    kind, architectures = options.get("model_type"), options.get("architectures") or ()
+    kind, stated = options.get("model_type"), options.get("architectures")
+    architectures = list(map(str, stated)) if isinstance(stated, list) else []
     families = MODELS.having("FAMILY")
     by_architecture = [m for m in families if set(architectures) & set(m.FAMILY.architectures)]
     by_type = [m for m in families if m.FAMILY.by_type and m.FAMILY.model_type == kind]
