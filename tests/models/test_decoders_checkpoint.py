@@ -143,6 +143,7 @@ OWN = {
     "MoE's rotations": ("lladamoe", {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5"),
     "MoE's layers": ("lladamoe", {"moe_layer_freq": [1]}, r"moe_layer_freq=\[1\] must be 0 or 1 for each"),
     "a dense layer": ("lladamoe", {"moe_layer_freq": [0, 1]}, "lacks model.layers.0.mlp.down_proj.weight"),
+    "endless experts": ("lladamoe", {"num_experts": 10**9}, "too few for num_experts=1000000000"),
     "too many experts": ("lladamoe", {"num_experts_per_tok": 9}, "num_experts_per_tok=9 exceeds num_experts=8"),
     "groups of experts": ("llada2", {"n_group": 3}, "n_group=3 does not divide num_experts=8"),
     "router": ("llada2", {"score_function": "softmax"}, "score_function='softmax'"),

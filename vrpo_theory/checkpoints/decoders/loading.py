@@ -57,7 +57,7 @@ def load(
     if family.attention == "either" and facts.block_length.value is None:
         note(f"{folder}: read with full attention ({facts.block_length.where})")
     headers = read_headers(folder)
-    config = read_config(family, folder, facts, most_layers=len(headers))
+    config = read_config(family, folder, facts, tensors=len(headers))
     try:
         expected = without_values(built(family), config)
     except (AssertionError, ValueError) as error:
@@ -73,13 +73,13 @@ def predictor(module: MaskedDecoderLM) -> MaskedDecoder:
     return MaskedDecoder(module) if getattr(module.config, BLOCK_KEY) is None else BlockDecoder(module)
 
 
-def read_config(family: Decoder, folder: Path, facts: Facts, *, most_layers: int = 10**4) -> PreTrainedConfig:
+def read_config(family: Decoder, folder: Path, facts: Facts, *, tensors: int = 10**5) -> PreTrainedConfig:
     """The configuration of a checkpoint, its facts included.
 
     Parameters
     ----------
-    most_layers : int
-        Tensors in its files, each layer having some: what says more would take all memory.
+    tensors : int
+        In its files. Every layer and expert has some: what says more of them would take all memory.
 
     Raises
     ------
@@ -88,9 +88,9 @@ def read_config(family: Decoder, folder: Path, facts: Facts, *, most_layers: int
     """
     path = folder / "config.json"
     options = family.settled(path, read_options(folder))
-    if options["num_hidden_layers"] > most_layers:
-        layers = options["num_hidden_layers"]
-        raise InputError(f"{folder} holds {most_layers} tensors, too few for num_hidden_layers={layers}: correct one")
+    for name in ("num_hidden_layers", "num_experts"):
+        if options.get(name, 0) > tensors:
+            raise InputError(f"{folder} holds {tensors} tensors, too few for {name}={options[name]}: correct one")
     options |= {"mask_token_id": facts.mask_token_id.value, BLOCK_KEY: facts.block_length.value}
     try:
         with quiet():
