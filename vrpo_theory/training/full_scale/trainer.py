@@ -120,13 +120,20 @@ class VrpoTrainer(Trainer):
     def _mask_noise(self, scored: Sequence[ScoredPair]) -> float:
         """Variance that masks give the gradient of these pairs' mean loss, if it is this step's turn; else NaN."""
         every = self.task.noise_every
+        if not every or self.state.global_step % every:
+            return math.nan
         found = [self.task.objective.noise_terms(one) for one in scored]
         known = [one for one in found if one is not None]
-        if not every or self.state.global_step % every or len(known) < len(found):
+        if len(known) < len(found):
             return math.nan
-        terms, parameters = WeightedTerms([], []), [p for p in self.task.policy.parameters() if p.requires_grad]
+        terms = WeightedTerms([], [])
         for one, _ in known:
             terms += one * (1 / len(known))
+        return self._square_of_gradient(terms) * known[0][1]
+
+    def _square_of_gradient(self, terms: WeightedTerms) -> float:
+        """Squared length of the gradient of a sum of terms, in this process; what is in ``.grad`` stays."""
+        parameters = [p for p in self.task.policy.parameters() if p.requires_grad]
         kept = [p.grad for p in parameters]
         for p in parameters:
             p.grad = None
@@ -134,7 +141,7 @@ class VrpoTrainer(Trainer):
         square = sum(float((p.grad.double() ** 2).sum()) for p in parameters if p.grad is not None)
         for p, grad in zip(parameters, kept, strict=True):
             p.grad = grad
-        return square * known[0][1]
+        return square
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
