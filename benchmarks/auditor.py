@@ -30,7 +30,7 @@ def specimen(name: str, *, quick: bool) -> measuring.Row:
         "due": member.verdict,
         "given": report.verdict,
         "mistake due": member.mistake,
-        "mistake named": report.mistake,
+        "mistake named": report.findings[0].name if report.findings else None,
         "reason": report.reason,
     }
 

@@ -12,6 +12,7 @@ from vrpo_theory import audit
 from vrpo_theory.auditing import zoo
 from vrpo_theory.auditing.mistakes import known
 from vrpo_theory.auditing.zoo import ZOO
+from vrpo_theory.errors import CheckError
 
 NAMED = {
     "prompt-masked", "raw-time-weight", "fixed-draw", "infinite-variance", "false-standard-error", "global-generator",
@@ -25,7 +26,8 @@ NAMED = {
 def test_verdict_and_name(name):
     member = ZOO[name]
     found = audit(member.estimator, lengths=member.lengths, n=member.n, toys=member.toys, alpha=1e-9, seconds=600)
-    assert (found.verdict, found.mistake) == (member.verdict, member.mistake), found.reason
+    assert (found.verdict, first(found)) == (member.verdict, member.mistake), found.reason
+    assert found.mistake == (member.mistake if member.verdict == "rejected" else None)
     if member.verdict == "accepted":
         for cell in found.cells:
             low, high = cell.interval()
@@ -33,6 +35,26 @@ def test_verdict_and_name(name):
     if member.verdict == "rejected":
         low, high = next(c for c in found.cells if c.verdict == "rejected").interval()
         assert low > 0 or high < 0
+
+
+def first(found):
+    """Name of the first finding."""
+    return found.findings[0].name if found.findings else None
+
+
+@pytest.mark.statistical(rate=1e-9, detects="conduct given as the reason of a bias that it cannot cause")
+@pytest.mark.parametrize("conduct", [m for m in ZOO if ZOO[m].mistake in ("global-generator", "over-budget")])
+def test_conduct_is_told_but_explains_no_bias(conduct):
+    """A bias that no known mistake has, on top of conduct that cannot bias."""
+
+    def odd(model, prompt, answer, n, generator):
+        return ZOO[conduct].estimator(model, prompt, answer, n, generator) * (1.7 if len(answer) == 5 else 0.9)
+
+    found = audit(odd, lengths=[2, 5], n=[4], toys=["rough", "copied"], alpha=1e-9, seconds=600)
+    assert (found.verdict, found.mistake) == ("rejected", None)
+    assert ZOO[conduct].mistake in [finding.name for finding in found.findings]
+    with pytest.raises(CheckError, match=r"no known mistake explains this$"):
+        found.raise_for_verdict()
 
 
 def test_the_zoo_covers_every_known_mistake():

@@ -33,10 +33,19 @@ FALSE = 6.0
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake by name, and what speaks for it."""
+    """What seems wrong by name, and what speaks for it.
+
+    Parameters
+    ----------
+    name, evidence : str
+    cause : bool
+        Whether it can bias an estimate. Conduct (whose random numbers, how many passes, what is said of errors) cannot:
+        it is told, and never given as the reason of a rejection.
+    """
 
     name: str
     evidence: str
+    cause: bool = True
 
 
 def diagnose(cells: Sequence[AuditCell], use: GeneratorUse) -> tuple[Finding, ...]:
@@ -136,17 +145,20 @@ def _of_the_errors(cells: Sequence[AuditCell]) -> Iterator[Finding]:
             "false-standard-error",
             f"the squared standard error is {value:.2f} times the variance ({cell.toy.name}, L={cell.toy.length}, "
             f"n={cell.n}): rows that share a draw are not independent",
+            cause=False,
         )
 
 
 def _of_the_generator(use: GeneratorUse) -> Iterator[Finding]:
     if use.reads_global or use.advances:
         what = "reads" if use.reads_global else "advances"
-        yield Finding("global-generator", f"{what} {', '.join(use.advances) or 'a global generator'}, not only its own")
+        whose = ", ".join(use.advances) or "a global generator"
+        yield Finding("global-generator", f"{what} {whose}, not only its own", cause=False)
     if not use.repeatable:
-        yield Finding("not-repeatable", "equal generators and equal global seeds gave different results")
+        yield Finding("not-repeatable", "equal generators and equal global seeds gave different results", cause=False)
     if use.settings:
-        yield Finding("changed-settings", f"a call changed {'; '.join(use.settings)}, for all code: restore it")
+        changed = "; ".join(use.settings)
+        yield Finding("changed-settings", f"a call changed {changed}, for all code: restore it", cause=False)
 
 
 def _of_the_rows(cells: Sequence[AuditCell]) -> Iterator[Finding]:
@@ -154,6 +166,8 @@ def _of_the_rows(cells: Sequence[AuditCell]) -> Iterator[Finding]:
         used = cell.rows / len(cell.values)
         if used > cell.n * (1 + 1e-9):
             yield Finding(
-                "over-budget", f"{used:.3g} forward passes per call were used where n = {cell.n} were allowed"
+                "over-budget",
+                f"{used:.3g} forward passes per call were used where n = {cell.n} were allowed",
+                cause=False,
             )
             return

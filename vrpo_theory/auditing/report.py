@@ -39,8 +39,9 @@ class Audit:
 
     @property
     def mistake(self) -> str | None:
-        """Name of the likely mistake; None if there is none, or none of the known ones fits."""
-        return self.findings[0].name if self.findings else None
+        """Name of the likely mistake; None unless the audit rejects, and if no known mistake fits what was seen."""
+        causes = [finding.name for finding in self.findings if finding.cause]
+        return causes[0] if causes and self.verdict == "rejected" else None
 
     @property
     def forwards(self) -> int:
@@ -82,8 +83,8 @@ class Audit:
             If undecided.
         """
         if self.verdict == "rejected":
-            likely = self.mistake or "none of the known ones"
-            raise CheckError(f"rejected: {self.reason}; likely mistake: {likely}")
+            likely = f"likely mistake: {self.mistake}" if self.mistake else "no known mistake explains this"
+            raise CheckError(f"rejected: {self.reason}; {likely}")
         if self.verdict == "undecided":
             raise UndecidedError(f"undecided: {self.reason}")
 
