@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 LENGTH, PASSES = 64, 8
 BLOCKS = (1, 2, 4, 8, 16, 32, 64)
-SHOWN = 16
-"""Longest block in the panel of passes: beyond it nobody enumerates."""
 SCHEMES = {
     "VRPO": Scheme(budget=Budget(PASSES)),
     "one timestep for all blocks": Scheme(budget=Budget(PASSES), coupling=Coupling(blocks_shared=True)),
@@ -73,7 +71,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
         axes[0], lines(variances, lambda column: str(column["scheme"]), "b"), title=f"{PASSES} passes",
         xlabel="block length b", ylabel="variance of the score, nats^2", xscale="log", yscale="log",
     )  # fmt: skip
-    needed = [c for c in cells if c["row"] == "passes_exact" and c["column"]["b"] <= SHOWN]
+    needed = [c for c in cells if c["row"] == "passes_exact"]
     plotting.curves(
         axes[1], lines(needed, lambda column: "2^b - 1", "b"), title="passes for an exact score",
         xlabel="block length b", ylabel="forward passes", xscale="log", yscale="log",
