@@ -16,7 +16,7 @@ def bench(monkeypatch):
     return importlib.import_module
 
 
-@pytest.mark.parametrize("name", ["exact", "designs"])
+@pytest.mark.parametrize("name", ["exact", "designs", "blocks"])
 def test_quick_run_keeps_a_document(name, bench, tmp_path, monkeypatch):
     script, measuring = bench(name), bench("measuring")
     if name == "exact":  # fresh processes have a test of their own
