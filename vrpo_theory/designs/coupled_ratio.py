@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vrpo_theory.designs._quadrature import log_uniform
-from vrpo_theory.designs.base import DESIGNS, Array, Block, Design, Entry, Flags, Timesteps, masked, single
+from vrpo_theory.designs.base import DESIGNS, Block, Entry, Timesteps, single
+from vrpo_theory.designs.coupled import Coupled
 from vrpo_theory.randomness import Uniforms
 from vrpo_theory.types import Budget
 
@@ -15,7 +16,7 @@ LOW, HIGH = 0.2, 0.8
 
 
 @dataclass(frozen=True)
-class CoupledRatio(Design):
+class CoupledRatio(Coupled):
     """The full mask, and pairs of masks: each token with probability r, r uniform on [0.2, 0.8], and the complement.
 
     The code averages two things: the full mask's terms, and the sum of the pair's, weighed by 1/r and 1/(1 - r). The
@@ -25,20 +26,6 @@ class CoupledRatio(Design):
 
     name = "coupled_ratio"
     form = "time"
-    independent_masks = False
-
-    @property
-    def unbiased(self) -> bool:
-        """Never."""
-        return False
-
-    def admit(self, budget: Budget) -> None:
-        """ValueError for an even n_t, or n_yt > 1."""
-        if budget.n_t % 2 == 0 or budget.n_yt > 1:
-            raise ValueError(f"{self.name}: one full mask and pairs, got {budget}; set n_yt=1 and n_t odd")
-
-    def split(self, n: int) -> Budget:
-        return Budget(n - (n + 1) % 2, 1)
 
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:
@@ -58,11 +45,6 @@ class CoupledRatio(Design):
         level = np.stack([ratio, 1 - ratio], 1)
         pair = Block(prob, level, np.full(level.shape, 1 / max(n - 1, 1)))
         return (single(np.ones(1), np.ones(1), _full(n)), *[pair] * (n // 2))
-
-    def cover(self, uniforms: Array, level: Array) -> Flags:
-        mask = masked(self.form, uniforms, level)
-        mask[2::2] = ~mask[1::2]
-        return mask
 
 
 def _full(n_t: int) -> float:
