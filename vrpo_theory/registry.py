@@ -8,9 +8,10 @@ import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -19,6 +20,23 @@ def leaves(package: str) -> list[str]:
     """Names of a package's member modules: every module in its folder but ``base`` and private ones."""
     path = importlib.import_module(package).__path__
     return sorted(m.name for m in pkgutil.iter_modules(path) if m.name != "base" and not m.name.startswith("_"))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member that is a class with parameters, its fields; its text is the call that `Registry.build` reads."""
+
+    name: ClassVar[str]
+
+    @property
+    def spec(self) -> str:
+        """Name and parameters, as a call."""
+        return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """Members to test the contract on; overridden where a parameter has no default."""
+        return (cls(),)
 
 
 def expression(text: str) -> ast.expr | None:

@@ -6,7 +6,7 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vrpo_theory.designs._parts import Array, Block, Timesteps, difference
 from vrpo_theory.randomness import Uniforms
-from vrpo_theory.registry import Registry
+from vrpo_theory.registry import Member, Registry
 from vrpo_theory.types import Budget, Form, Masks, Profile
 
 DESIGNS: Registry[type[Design]] = Registry("design", "vrpo_theory.designs")
@@ -55,7 +55,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Design(ABC):
+class Design(Member, ABC):
     """Draws the masks of one ELBO estimate.
 
     A leaf writes `timesteps` and `law`; the base turns levels into masks, n_yt of them at the SAME level: of exactly l
@@ -80,7 +80,6 @@ class Design(ABC):
     ``DESIGNS.add(AllMasked.name, AllMasked)`` at the end of the file registers it.
     """
 
-    name: ClassVar[str]
     form: ClassVar[Form] = "count"
 
     iid_timesteps: ClassVar[bool] = False
@@ -96,11 +95,6 @@ class Design(ABC):
     def unbiased(self) -> bool:
         """Whether the plain estimate has the ELBO as its mean for every model, length and budget."""
         return True
-
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """Members to test the contract on; overridden where a parameter has no default."""
-        return (cls(),)
 
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:
@@ -119,13 +113,13 @@ class Design(ABC):
     @property
     def address(self) -> str:
         """Name and parameters: part of where the design's randomness lives."""
-        return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
+        return self.spec
 
     def split(self, n: int) -> Budget:
         """How the design best spends n forward passes; it may leave one over."""
         return Budget(n, 1)
 
-    def admit(self, budget: Budget) -> None:  # noqa: B027 (most designs take any budget)
+    def admit(self, budget: Budget) -> None:
         """ValueError for a budget that the design cannot spend."""
 
     @abstractmethod

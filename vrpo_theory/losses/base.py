@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import ClassVar, Self
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.registry import Registry
+from vrpo_theory.registry import Member, Registry
 
 LOSSES: Registry[type[Loss]] = Registry("loss", "vrpo_theory.losses")
 
 
 @dataclass(frozen=True)
-class Loss(ABC):
+class Loss(Member, ABC):
     """A function f of the score s, the smaller the better.
 
     The score is unbiased and the loss is not linear, so the loss of an estimated score is biased: by at most
@@ -38,19 +38,8 @@ class Loss(ABC):
     ``LOSSES.add(Square.name, Square)`` at the end of a file in the folder registers it.
     """
 
-    name: ClassVar[str]
     curvature: ClassVar[float]
     """The largest |f''|."""
-
-    @property
-    def spec(self) -> str:
-        """Name and parameters, as `LOSSES.build` reads them."""
-        return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
-
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """Members to test the contract on."""
-        return (cls(),)
 
     @abstractmethod
     def value(self, score: ArrayLike) -> NDArray[np.float64]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vrpo_theory.registry import Registry
+from vrpo_theory.registry import Member, Registry
 from vrpo_theory.types import Form, Masks, MaskSampler
 
 WEIGHTINGS: Registry[type[Weighting]] = Registry("weighting", "vrpo_theory.weightings")
@@ -38,7 +38,7 @@ class JoinedEntry:
 
 
 @dataclass(frozen=True)
-class Weighting(ABC):
+class Weighting(Member, ABC):
     """Turns masks into the W of ``sum of W[k, i] log p(y_i | y with S_k masked)``.
 
     W never depends on log-probabilities, so the estimate stays linear in them and so does its gradient. A subclass
@@ -59,8 +59,6 @@ class Weighting(ABC):
     ``WEIGHTINGS.add(Unweighted.name, Unweighted)`` at the end of a file in the folder registers it.
     """
 
-    name: ClassVar[str]
-
     keeps_row_sums: ClassVar[bool] = True
     """Whether a mask's weights sum to what its plain weights sum to."""
     needs_independent_masks: ClassVar[bool] = False
@@ -74,16 +72,6 @@ class Weighting(ABC):
     def separable(self) -> bool:
         """Whether a mask's weights depend on that mask alone (then the variance follows from profiles)."""
         return isinstance(self, Separable)
-
-    @property
-    def spec(self) -> str:
-        """Name and parameters, as `WEIGHTINGS.build` reads them."""
-        return f"{self.name}({', '.join(f'{f.name}={getattr(self, f.name)!r}' for f in fields(self))})"
-
-    @classmethod
-    def examples(cls) -> tuple[Self, ...]:
-        """Members to test the contract on."""
-        return (cls(),)
 
     @classmethod
     def entries(cls) -> tuple[JoinedEntry, ...]:
