@@ -65,11 +65,12 @@ def signature(module: nn.Module) -> tuple[Any, ...]:
     return structure(module), tuple((t.data_ptr(), t.dtype, t._version, _sample(t)) for _, t in tensors(module))
 
 
-def digest(module: nn.Module, options: Mapping[str, Any]) -> str:
-    """Hash of the options, the structure and every value of every tensor."""
+def digest(module: nn.Module, options: Mapping[str, Any], *, sampled: bool = False) -> str:
+    """Hash of the options, the structure and every value of every tensor, or of the `SAMPLE` that is looked at."""
     found = hashlib.sha256(json.dumps([options, structure(module)], sort_keys=True, default=repr).encode())
+    values = _sample if sampled else _bytes
     for name, tensor in tensors(module):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + _bytes(tensor))
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode() + values(tensor))
     return found.hexdigest()
 
 

@@ -55,15 +55,28 @@ class Wrapped(TorchModel):
         adapter's scaling and whether it is on), attention implementation, matrix precision. Not covered: the device,
         which moves numbers by rounding alone, and the versions of libraries; records store both in addition.
         """
-        options = self._options() | {
-            "mask_token_id": self.mask_token_id,
-            "attention": self.module.config._attn_implementation,
-            "arithmetic": arithmetic(self.device),
-        }
+        options = self._identity()
         state = options, signature(self.module)
         if self._hashed is None or self._hashed[0] != state:
             self._hashed = state, digest(self.module, options)
         return self._hashed[1]
+
+    @property
+    def outline(self) -> str:
+        """Hash of what `fingerprint` covers, but for a sample alone of each tensor's values: cheap, and no identity."""
+        return digest(self.module, self._identity(), sampled=True)
+
+    def accept_fingerprint(self, known: str) -> None:
+        """Take a fingerprint that was computed of the same weights; it holds until something changes."""
+        self._hashed = (self._identity(), signature(self.module)), known
+
+    def _identity(self) -> dict[str, Any]:
+        """All but weights and structure that a forward pass depends on."""
+        return self._options() | {
+            "mask_token_id": self.mask_token_id,
+            "attention": self.module.config._attn_implementation,
+            "arithmetic": arithmetic(self.device),
+        }
 
     def forward(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
         """``log_prob``, for what is wrapped around a module's forward pass: autocast, DDP."""

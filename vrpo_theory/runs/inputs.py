@@ -72,15 +72,12 @@ def read_cases(sources: Sources) -> list[Case]:
     missing = [f"--{name}" for name in ("policy", "reference", "pairs") if getattr(sources, name) is None]
     if policy is None or reference is None or pairs is None:
         raise InputError(f"missing {', '.join(missing)}: --policy DIR --reference DIR --pairs FILE.jsonl go together")
-    from vrpo_theory.checkpoints.folder import local_folder
-    from vrpo_theory.models import load_model
+    from vrpo_theory.runs.fingerprints import load
 
     if str(pairs) != "-" and not pairs.exists():
         raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
-    folder = local_folder(policy)
     adapted: LoadOptions = {**sources.options, "adapter": sources.adapter}
-    ours = load_model(folder, **adapted)
-    theirs = load_model(reference, **sources.options)
+    ours, theirs = load(policy, **adapted), load(reference, **sources.options)
     require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")

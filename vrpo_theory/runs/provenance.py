@@ -104,7 +104,8 @@ def evaluating_code(models: Sequence[Any]) -> str:
         for p in (ROOT / "models").rglob("*.py")
         if p.relative_to(ROOT / "models").parts[0].removesuffix(".py") in homes
     ]
-    common = [ROOT / "elbo.py", ROOT / "batching.py", ROOT / "models" / "base.py", *(ROOT / "checkpoints").glob("*.py")]
+    common = [ROOT / name for name in ("elbo.py", "batching.py", "packing.py", "models/base.py")]
+    common += (ROOT / "checkpoints").rglob("*.py")
     parsed = {p.relative_to(ROOT).as_posix(): _shape(ast.parse(p.read_text())) for p in {*common, *own}}
     return _digest(parsed)
 

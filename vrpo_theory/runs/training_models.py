@@ -60,15 +60,13 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
     """The policy, with its adapter if it is to have one, and the reference: the base under the adapter, or a second."""
     from vrpo_theory.checkpoints import lora
     from vrpo_theory.checkpoints.adapter import attach
-    from vrpo_theory.checkpoints.folder import local_folder
-    from vrpo_theory.models import load_model
+    from vrpo_theory.runs.fingerprints import load as load_checkpoint
 
     if options.adapter_rank is not None and sources.adapter is not None:
         raise InputError("--adapter goes on with an adapter, --adapter-rank makes a new one: give one of them")
-    folder = local_folder(str(sources.policy))
     loaded: LoadOptions = {**sources.options, "device": "cpu"}  # the Trainer moves them
     ours: LoadOptions = {**loaded, "gradient_checkpointing": options.gradient_checkpointing}
-    policy = load_model(folder, **ours)
+    policy = load_checkpoint(str(sources.policy), **ours)
     base = policy.fingerprint
     if sources.adapter is not None:
         attach(policy.module, Path(sources.adapter))
@@ -81,6 +79,6 @@ def load(sources: inputs.Sources, options: TrainingOptions) -> Models:
         if options.precompute_reference:
             raise InputError("--precompute-reference frees a second model; an adapter's reference is its base: drop it")
         return Models(policy, lora.base_of(policy, base), adapted)
-    reference = load_model(local_folder(str(sources.reference or sources.policy)), **loaded).requires_grad_(False)
+    reference = load_checkpoint(str(sources.reference or sources.policy), **loaded).requires_grad_(False)
     inputs.require_same_words(policy, reference)
     return Models(policy, reference, adapted)
