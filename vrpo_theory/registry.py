@@ -48,9 +48,10 @@ def expression(text: str) -> ast.expr | None:
 
 
 def _assigned(source: ast.Module) -> set[str]:
-    """Names that a module assigns at its top level."""
-    targets = (target for node in source.body if isinstance(node, ast.Assign) for target in node.targets)
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+    """Names that a module assigns at its top level, with or without their type, alone or several at once."""
+    plain = [target for node in source.body if isinstance(node, ast.Assign) for target in node.targets]
+    typed = [node.target for node in source.body if isinstance(node, ast.AnnAssign) and node.value is not None]
+    return {part.id for target in (*plain, *typed) for part in ast.walk(target) if isinstance(part, ast.Name)}
 
 
 class Modules:

@@ -281,7 +281,7 @@ NEWCOMER = '''
 
 from vrpo_theory.checkpoints.decoders import SIZES, Decoder
 
-FAMILY = Decoder(
+FAMILY: Decoder = Decoder(
     title="Newcomer",
     model_type="newcomer",
     architectures=("NewcomerForMaskedLM",),

@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.checkpoints.facts import Source
 from vrpo_theory.checkpoints.family import Facts, Family
 from vrpo_theory.checkpoints.weights import FLOATS, Header, read_headers
 from vrpo_theory.errors import InputError
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
 
 SIZES = {
     "layers": ("num_hidden_layers", "n_layers"),
@@ -43,7 +46,7 @@ class Description:
     """
 
     folder: Path
-    family: Family
+    family: Family[Wrapped]
     options: Mapping[str, Any]
     facts: Facts
 
@@ -111,7 +114,7 @@ class Description:
         return "block-causal" if blocks else "full"
 
 
-def describe(folder: Path, family: Family, options: Mapping[str, Any], **given: int | None) -> Description:
+def describe(folder: Path, family: Family[Wrapped], options: Mapping[str, Any], **given: int | None) -> Description:
     """A description by a family; see `vrpo_theory.models.describe`."""
     return Description(folder, family, options, family.facts(folder, options, **given))
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 from vrpo_theory.checkpoints.facts import NOWHERE, Source, mask_token
+from vrpo_theory.checkpoints.folder import local_folder
+from vrpo_theory.checkpoints.options import LoadOptions, given_facts
 from vrpo_theory.errors import InputError
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
+
+W = TypeVar("W", bound="Wrapped", covariant=True)
 
 BLOCK_KEY = "block_size"
 """The block length's name in config.json: SDAR's own, and what is saved for families whose releases leave it out."""
@@ -33,7 +41,7 @@ class Facts(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Family:
+class Family(Generic[W]):
     """A family of checkpoints; a module of `vrpo_theory.models` that has one under the name ``FAMILY`` reads it.
 
     Parameters
@@ -57,6 +65,9 @@ class Family:
         Names that mean the mask token where a tokenizer declares none.
     checked, unchecked : str
         Against what the family's numbers were checked, and against what not.
+    reader : str
+        Dotted name of the module that reads a folder: its ``read(family, folder, placement, **given)`` returns the
+        predictor, with all but the weights' values checked before they are allocated. It is imported when needed.
     """
 
     title: str
@@ -70,6 +81,33 @@ class Family:
     mask_names: tuple[str, ...] = ()
     checked: str
     unchecked: str
+    reader: str
+
+    def load(self, source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> W:
+        """A predictor from a checkpoint, in eval mode; safetensors only, never with remote code.
+
+        Parameters
+        ----------
+        source : path or str
+            A folder with config.json, and model.safetensors or model.safetensors.index.json with its shards; or a hub
+            id at a pinned commit (``org/name@commit``, or ``org/name`` and ``revision``).
+        revision : str, optional
+            Commit of a hub id, 40 hex digits.
+        **options
+            As in `vrpo_theory.checkpoints.options.LoadOptions`.
+
+        Raises
+        ------
+        InputError
+            If anything is missing, damaged, contradictory or not supported.
+        """
+        from vrpo_theory.checkpoints.placement import Placement
+
+        placement, folder = Placement(**options), local_folder(source, revision)
+        read = importlib.import_module(self.reader).read
+        model: W = placement.finish(read(self, folder, placement, **given_facts(options)))
+        model.require_sound()
+        return model
 
     def facts(
         self, folder: Path, options: Mapping[str, Any], *, mask_token_id: int | None = None,

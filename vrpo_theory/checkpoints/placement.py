@@ -48,6 +48,11 @@ class Placement:
         self._device, self._dtype = _device(device), as_dtype(options.get("dtype", "float32"))
         self._options = options
 
+    @property
+    def attention(self) -> str | None:
+        """The implementation that was asked for; None leaves it to transformers."""
+        return self._options.get("attn_implementation")
+
     def read(
         self, kind: Any, folder: Path, config: PreTrainedConfig, weights: Mapping[str, Header]
     ) -> tuple[Any, dict[str, Any]]:
@@ -66,8 +71,7 @@ class Placement:
         InputError
             If the device map or the attention is refused, weights would stay on disk, or are not finite.
         """
-        attention = self._options.get("attn_implementation")
-        options = {"dtype": self._dtype, "device_map": self._device_map, "attn_implementation": attention}
+        options = {"dtype": self._dtype, "device_map": self._device_map, "attn_implementation": self.attention}
         # Tensors that are missing are drawn at random before they can be refused.
         with quiet(), torch.random.fork_rng(devices=[]), opened(weights) as tensors:
             try:

@@ -82,6 +82,9 @@ class Wrapped(TorchModel):
         """``log_prob``, for what is wrapped around a module's forward pass: autocast, DDP."""
         return self.log_prob(tokens, answer, mask, attention)
 
+    def require_sound(self) -> None:
+        """InputError if a trial shows that the loaded model cannot be scored; a kind that can be wrong overrides it."""
+
     def checkpoint_gradients(self) -> None:
         """Recompute the activations of a block in the backward pass instead of keeping them: the same numbers."""
         self.module.activation_checkpointing_enable()

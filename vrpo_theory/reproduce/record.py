@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.checkpoints.family import Family
 from vrpo_theory.designs import DESIGNS
@@ -22,6 +22,9 @@ from vrpo_theory.statements import STATEMENTS
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
 from vrpo_theory.weightings import WEIGHTINGS
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
 
 RECORD = "paper_repro.md"
 REFRESH = "python -m vrpo_theory.reproduce.record"
@@ -83,7 +86,7 @@ def families(root: Path) -> list[Sequence[str]]:
     return rows
 
 
-def _attention(family: Family) -> str:
+def _attention(family: Family[Wrapped]) -> str:
     return {"full": "full", "blocks": f"blocks of {family.usual_block}"}.get(
         family.attention, f"full, or blocks of {family.usual_block}"
     )

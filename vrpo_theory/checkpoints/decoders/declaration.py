@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.checkpoints.facts import Source, agreed, plain_rotations, require_only, settled
 from vrpo_theory.checkpoints.family import Family
-from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.checkpoints.values import COUNT, FLAG, REAL, TOKENS
 from vrpo_theory.errors import InputError
 
 if TYPE_CHECKING:
-    from vrpo_theory.checkpoints.decoders.predictor import MaskedDecoder
+    from vrpo_theory.checkpoints.decoders.predictor import MaskedDecoder  # noqa: F401 (Decoder's parameter)
     from vrpo_theory.types import Case
 
 SIZES = (
@@ -35,7 +34,7 @@ ONLY: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Decoder(Family):
+class Decoder(Family["MaskedDecoder"]):
     """A family whose blocks are those of an autoregressive model, its attention mask replaced.
 
     Parameters
@@ -74,18 +73,13 @@ class Decoder(Family):
     (5, 8)
     """
 
+    reader: str = "vrpo_theory.checkpoints.decoders.loading"
     base: str
     sizes: tuple[str, ...] = SIZES
     numbers: tuple[str, ...] = NUMBERS
     only: Mapping[str, Any] = field(default_factory=dict)
     implied: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda options: {}
     toy: Mapping[str, Any] = field(default_factory=dict)
-
-    def load(self, source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> MaskedDecoder:
-        """A predictor from a checkpoint, in eval mode; see `vrpo_theory.checkpoints.decoders.loading.load`."""
-        from vrpo_theory.checkpoints.decoders.loading import load
-
-        return load(self, source, revision=revision, **options)
 
     def case(self, seed: int, length: int = 8) -> Case:
         """Two random models of toy size and two responses; see `vrpo_theory.checkpoints.decoders.toy.case`."""

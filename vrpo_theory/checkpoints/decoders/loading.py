@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Unpack
 
 import torch
 from transformers import PreTrainedConfig
@@ -14,9 +13,8 @@ from vrpo_theory.checkpoints.decoders.declaration import Decoder
 from vrpo_theory.checkpoints.decoders.modeling import MaskedDecoderLM, built
 from vrpo_theory.checkpoints.decoders.predictor import MaskedDecoder
 from vrpo_theory.checkpoints.family import BLOCK_KEY, Facts
-from vrpo_theory.checkpoints.folder import local_folder, read_options
+from vrpo_theory.checkpoints.folder import read_options
 from vrpo_theory.checkpoints.notes import note
-from vrpo_theory.checkpoints.options import LoadOptions, given_facts
 from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
 from vrpo_theory.checkpoints.weights import matching_headers, read_headers
 from vrpo_theory.errors import InputError, one_line
@@ -25,35 +23,14 @@ ATTENTION = (None, "sdpa", "eager")
 """Implementations that obey a ready mask, transformers' own choice among them."""
 
 
-def load(
-    family: Decoder, source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]
-) -> MaskedDecoder:
-    """A predictor from a checkpoint, in eval mode.
-
-    Parameters
-    ----------
-    family : Decoder
-    source : path or str
-        A folder with config.json and safetensors, or a hub id at a pinned commit.
-    revision : str, optional
-        Commit of a hub id, 40 hex digits.
-    **options
-        As in `vrpo_theory.checkpoints.options.LoadOptions`.
-
-    Raises
-    ------
-    InputError
-        If anything is missing, damaged, contradictory or not supported. All but the weights' values is checked
-        before they are allocated.
-    """
-    placement = Placement(**options)
-    if options.get("attn_implementation") not in ATTENTION:
+def read(family: Decoder, folder: Path, placement: Placement, **given: int | None) -> MaskedDecoder:
+    """See `vrpo_theory.checkpoints.family.Family`."""
+    if placement.attention not in ATTENTION:
         raise InputError(
-            f"attn_implementation={options['attn_implementation']!r} takes no mask of queries and keys, which "
+            f"attn_implementation={placement.attention!r} takes no mask of queries and keys, which "
             f"{family.title} needs: use sdpa or eager"
         )
-    folder = local_folder(source, revision)
-    facts = family.facts(folder, read_options(folder), **given_facts(options)).required(folder)
+    facts = family.facts(folder, read_options(folder), **given).required(folder)
     if family.attention == "either" and facts.block_length.value is None:
         note(f"{folder}: read with full attention ({facts.block_length.where})")
     headers = read_headers(folder)
@@ -65,7 +42,7 @@ def load(
     headers = matching_headers(folder, headers, expected)
     module, report = placement.read(built(family), folder, config, headers)
     require_whole(folder, report)
-    return placement.finish(predictor(module))
+    return predictor(module)
 
 
 def predictor(module: MaskedDecoderLM) -> MaskedDecoder:

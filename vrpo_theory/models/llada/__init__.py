@@ -6,12 +6,11 @@ import copy
 import importlib
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vrpo_theory.checkpoints.family import Family
-from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.types import ROLES, Case, PreferencePair, Response, Role
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "LLaDA", "LLaDAConfig", "LLaDAModelLM", "case", "fingerprint", "load", "tiny"]
 
-FAMILY = Family(
+FAMILY: Family[LLaDA] = Family(
     title="LLaDA 8B and 1.5",
     model_type="llada",
     architectures=("LLaDAModelLM",),
@@ -30,7 +29,9 @@ FAMILY = Family(
     mask_names=("<|mdm_mask|>",),
     checked="the release's code: logits, padded rows, per-mask tables; the 8B layout",
     unchecked="trained weights, a GPU",
+    reader="vrpo_theory.models.llada.checkpoint",
 )
+load = FAMILY.load
 PROMPT, ORDINARY = 5, 256
 _HOMES = {
     "LLaDA": "predictor", "LLaDAConfig": "configuration", "LLaDAModelLM": "modeling", "fingerprint": "checkpoint",
@@ -42,13 +43,6 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> LLaDA:
-    """A predictor from a checkpoint, in eval mode; see `vrpo_theory.models.llada.checkpoint.load`."""
-    from vrpo_theory.models.llada import checkpoint
-
-    return checkpoint.load(source, revision=revision, **options)
 
 
 def tiny(role: Role) -> LLaDA:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Unpack
 
 import torch
 
 from vrpo_theory.checkpoints.facts import Source, agreed, plain_rotations, settled
-from vrpo_theory.checkpoints.folder import config_file, local_folder, read_options
-from vrpo_theory.checkpoints.options import LoadOptions, given_facts
+from vrpo_theory.checkpoints.family import Family
+from vrpo_theory.checkpoints.folder import config_file, read_options
 from vrpo_theory.checkpoints.placement import Placement, require_whole
 from vrpo_theory.checkpoints.shards import weight_files
 from vrpo_theory.checkpoints.weights import Header, matching_headers, read_headers
 from vrpo_theory.errors import InputError, one_line
-from vrpo_theory.models.llada import FAMILY
 from vrpo_theory.models.llada.configuration import LLaDAConfig
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 from vrpo_theory.models.llada.predictor import LLaDA
@@ -23,31 +21,12 @@ from vrpo_theory.models.llada.predictor import LLaDA
 REQUIRED = ("d_model", "n_heads", "n_layers", "vocab_size", "rms_norm_eps", "rope_theta")
 
 
-def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> LLaDA:
-    """A predictor from a checkpoint, in eval mode.
-
-    Parameters
-    ----------
-    source : path or str
-        A folder with config.json, and model.safetensors or model.safetensors.index.json with its shards; or a hub id
-        at a pinned commit (``org/name@commit``, or ``org/name`` and ``revision``).
-    revision : str, optional
-        Commit of a hub id, 40 hex digits.
-    **options
-        As in `vrpo_theory.checkpoints.options.LoadOptions`.
-
-    Raises
-    ------
-    InputError
-        If anything is missing, damaged, contradictory or not supported. All but the weights' values is checked
-        before they are allocated.
-    """
-    placement = Placement(**options)
-    folder = local_folder(source, revision)
-    config = read_config(folder, **given_facts(options))
+def read(family: Family[LLaDA], folder: Path, placement: Placement, **given: int | None) -> LLaDA:
+    """See `vrpo_theory.checkpoints.family.Family`."""
+    config = read_config(family, folder, **given)
     module, report = placement.read(LLaDAModelLM, folder, config, checked_weights(folder, config))
     require_whole(folder, report)
-    return placement.finish(LLaDA(module))
+    return LLaDA(module)
 
 
 def fingerprint(folder: str | Path) -> str:
@@ -61,7 +40,7 @@ def fingerprint(folder: str | Path) -> str:
     return digest.hexdigest()
 
 
-def read_config(folder: Path, **given: int | None) -> LLaDAConfig:
+def read_config(family: Family[LLaDA], folder: Path, **given: int | None) -> LLaDAConfig:
     """The configuration of a checkpoint; InputError if it is not a LLaDA one that this package supports.
 
     Parameters
@@ -75,7 +54,7 @@ def read_config(folder: Path, **given: int | None) -> LLaDAConfig:
             f"{path}: model_type is {options.get('model_type')!r}, expected 'llada': give a LLaDA checkpoint"
         )
     options = plain_rotations(settled(path, options, LLaDAConfig.attribute_map))
-    facts = FAMILY.facts(folder, options, **given).required(folder)
+    facts = family.facts(folder, options, **given).required(folder)
     options["mask_token_id"] = facts.mask_token_id.value
     if missing := [name for name in REQUIRED if name not in options]:
         raise InputError(f"{path} lacks {', '.join(missing)}: copy it from the official config.json")

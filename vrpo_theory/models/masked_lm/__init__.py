@@ -6,13 +6,11 @@ hold what comes before the response, its special tokens included, and the respon
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vrpo_theory.checkpoints.family import Family
-from vrpo_theory.checkpoints.options import LoadOptions
 from vrpo_theory.types import Case, PreferencePair, Response
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FAMILY", "MaskedLM", "case", "load"]
 
-FAMILY = Family(
+FAMILY: Family[MaskedLM] = Family(
     title="masked language models of transformers",
     model_type="",  # whatever no other family claims
     by_type=False,
@@ -28,7 +26,9 @@ FAMILY = Family(
     mask_names=("[MASK]", "<mask>"),
     checked="transformers' own logits: BERT, RoBERTa, ModernBERT kinds and 19 further families, four of them refused",
     unchecked="trained weights, a GPU",
+    reader="vrpo_theory.models.masked_lm.checkpoint",
 )
+load = FAMILY.load
 VOCABULARY, PROMPT = 32, 3
 MASK = VOCABULARY - 1
 
@@ -40,13 +40,6 @@ def __getattr__(name: str) -> Any:
     from vrpo_theory.models.masked_lm.predictor import MaskedLM
 
     return MaskedLM
-
-
-def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> MaskedLM:
-    """A predictor from a checkpoint, in eval mode; see `vrpo_theory.models.masked_lm.checkpoint.load`."""
-    from vrpo_theory.models.masked_lm import checkpoint
-
-    return checkpoint.load(source, revision=revision, **options)
 
 
 def case(seed: int, length: int = 8) -> Case:

@@ -4,56 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Unpack
 
 import torch
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoModelForMaskedLM, PreTrainedConfig, PreTrainedModel, __version__
 
 from vrpo_theory.checkpoints.facts import settled
-from vrpo_theory.checkpoints.folder import local_folder, read_options
+from vrpo_theory.checkpoints.family import Family
+from vrpo_theory.checkpoints.folder import read_options
 from vrpo_theory.checkpoints.notes import note, some
-from vrpo_theory.checkpoints.options import LoadOptions, given_facts
 from vrpo_theory.checkpoints.placement import Placement, quiet, require_whole
 from vrpo_theory.checkpoints.weights import Header, check_headers, read_headers, same_tensor
 from vrpo_theory.errors import InputError, one_line
-from vrpo_theory.models.masked_lm import FAMILY
-from vrpo_theory.models.masked_lm.predictor import MaskedLM, require_sound
+from vrpo_theory.models.masked_lm.predictor import MaskedLM
 
 
-def load(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> MaskedLM:
-    """A predictor from a checkpoint that ``AutoModelForMaskedLM`` knows, in eval mode; never with remote code.
+def read(family: Family[MaskedLM], folder: Path, placement: Placement, **given: int | None) -> MaskedLM:
+    """See `vrpo_theory.checkpoints.family.Family`.
 
     What the checkpoint holds for other tasks (a pooler, a next-sentence head, a discriminator) is left out and named on
     standard error; a tensor that is missing, or left over inside the body, is an error.
-
-    Parameters
-    ----------
-    source : path or str
-        A folder with config.json and safetensors, or a hub id at a pinned commit.
-    revision : str, optional
-        Commit of a hub id, 40 hex digits.
-    **options
-        As in `vrpo_theory.checkpoints.options.LoadOptions`.
-
-    Raises
-    ------
-    InputError
-        If anything is missing, damaged, contradictory or not supported, or the model fails a trial: a padded row must
-        have the numbers that the whole model gives it alone.
     """
-    placement = Placement(**options)
-    folder = local_folder(source, revision)
     config = read_config(folder)
-    facts = FAMILY.facts(folder, read_options(folder), **given_facts(options)).required(folder)
+    facts = family.facts(folder, read_options(folder), **given).required(folder)
     kind, weights = checked_weights(folder, config)
     module, report = placement.read(kind, folder, config, weights)
     require_whole(
         folder, {**report, "unexpected_keys": _not_for_other_tasks(folder, module, report["unexpected_keys"])}
     )
-    model = placement.finish(MaskedLM(module, facts.mask_token_id.value))
-    require_sound(model)
-    return model
+    return MaskedLM(module, facts.mask_token_id.value)
 
 
 def read_config(folder: Path) -> PreTrainedConfig:

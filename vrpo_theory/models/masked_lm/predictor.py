@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,33 @@ class MaskedLM(Wrapped):
                 return list(getattr(layer, "base_layer", layer).parameters())
         raise InputError(f"{type(self.module).__name__} has no known up-projection: study the gradient 'full'")
 
+    def require_sound(self) -> None:
+        """InputError unless a row in a padded batch has the numbers that the whole model gives it alone.
+
+        It fails where padding is mixed in or positions are mistaken, where the head needs more than a hidden state,
+        and where a model changes itself (BigBird gives up sparse attention for good after a short row). The rounding
+        of half precision would hide small faults, so a float32 copy of such a model is tried.
+        """
+        model = self if self.dtype in (torch.float32, torch.float64) else copy.deepcopy(self).float()
+        name, before = type(model.module).__name__, _described(model)
+        try:
+            error, tolerance = _padding_error(model)
+        except torch.OutOfMemoryError:
+            raise
+        except (IndexError, RuntimeError, TypeError, ValueError) as broken:
+            raise InputError(
+                f"{name} is not supported ({one_line(broken)}): write a Model (vrpo_theory.models.base)"
+            ) from None
+        if not error <= tolerance:
+            raise InputError(
+                f"{name} is not supported: padding, or its output head, moves a log-probability by {error:.2g} nats: "
+                "write a Model (vrpo_theory.models.base)"
+            )
+        if _described(model) != before:
+            raise InputError(
+                f"{name} is not supported: a forward pass changes its options: write a Model or change them"
+            )
+
     def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
         """See `vrpo_theory.models.base.Model.log_prob`; float32, or float64 for a float64 model.
 
@@ -103,33 +130,7 @@ def _longest(module: PreTrainedModel) -> int:
     return longest
 
 
-def require_sound(model: MaskedLM) -> None:
-    """InputError unless a row in a padded batch has the numbers that the whole model gives it alone.
-
-    It fails where padding is mixed in or positions are mistaken, where the head needs more than a hidden state, and
-    where a model changes itself (BigBird gives up sparse attention for good after a short row). The rounding of half
-    precision would hide small faults, so a float32 copy of such a model is tried.
-    """
-    model = model if model.dtype in (torch.float32, torch.float64) else copy.deepcopy(model).float()
-    name, before = type(model.module).__name__, _described(model)
-    try:
-        error, tolerance = _padding_error(model)
-    except torch.OutOfMemoryError:
-        raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as broken:
-        raise InputError(
-            f"{name} is not supported ({one_line(broken)}): write a Model (vrpo_theory.models.base)"
-        ) from None
-    if not error <= tolerance:
-        raise InputError(
-            f"{name} is not supported: padding, or its output head, moves a log-probability by {error:.2g} nats: "
-            "write a Model (vrpo_theory.models.base)"
-        )
-    if _described(model) != before:
-        raise InputError(f"{name} is not supported: a forward pass changes its options: write a Model or change them")
-
-
-def _described(model: MaskedLM) -> Any:
+def _described(model: MaskedLM) -> tuple[object, object]:
     return structure(model.module), model.module.config.to_dict()
 
 
