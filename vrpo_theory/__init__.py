@@ -5,14 +5,15 @@ Layers; a module imports only downwards, or inside its own folder; ``__main__`` 
 0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
    ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each other.
 1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
-2. ``statements``, ``designs``, ``weightings``, ``losses``, ``couplings``, ``models``, ``data``: families of leaves.
+2. ``statements``, ``designs``, ``weightings``, ``losses``, ``couplings``, ``models``, ``samplers``, ``data``: families
+   of leaves.
 3. ``schemes`` and ``scheme_text`` (how a score is sampled), ``elbo`` (the one formula), ``preference`` (score, loss,
    gradient), ``functionals`` (plug-in, jackknife, leave-one-out), ``batching``, ``packing`` (many masks of blocks in
    one sequence), ``convolution``. They may use each other.
 4. ``exact`` (enumeration, laws and moments without noise), ``sampling`` (Monte Carlo, pools), ``store`` (evaluations
    that are kept).
-5. ``auditing``, ``planning``, ``training``, ``scoring``, ``sharpness``, ``plotting``, ``tables``. They may use each
-   other.
+5. ``auditing``, ``planning``, ``training``, ``scoring``, ``generation`` (answers written by a model), ``sharpness``,
+   ``plotting``, ``tables``. They may use each other.
 6. ``runs``: a user's inputs, what is kept of a run, what is said of it.
 7. ``reproduce``: tables and figures.
 8. ``cli``.
@@ -33,11 +34,13 @@ _HOMES = {
     "vrpo_theory.exact": (
         "loss_moments", "margin_moments", "margin_variance", "profiles", "score_law", "tabulate", "true_margin",
     ),
+    "vrpo_theory.generation": ("generate",),
     "vrpo_theory.losses": ("LOSSES", "Loss"),
     "vrpo_theory.models": ("MODELS", "load_model"),
     "vrpo_theory.planning": ("Cost", "plan"),
     "vrpo_theory.preference": ("backward", "loss"),
     "vrpo_theory.reproduce": ("EXHIBITS",),
+    "vrpo_theory.samplers": ("SAMPLERS",),
     "vrpo_theory.sampling": ("draw_pools", "estimate_scores", "gradient_variance", "replicate"),
     "vrpo_theory.schemes": ("Scheme",),
     "vrpo_theory.store": ("Recorded", "SampleStore"),

@@ -51,6 +51,12 @@ def mean_estimate(values: ArrayLike) -> Estimate:
     return sum_of_means([np.asarray(values, dtype=float)])
 
 
+def share_estimate(right: Sequence[bool]) -> Estimate:
+    """Share of what is true, with its binomial standard error."""
+    share = sum(right) / len(right)
+    return Estimate(share, math.sqrt(share * (1 - share) / len(right)))
+
+
 def sum_of_means(parts: Sequence[NDArray[np.float64]]) -> Estimate:
     """Sum of the means of independent samples, its error and degrees of freedom from the variance within each."""
     value = total([total(x) / x.size for x in parts])

@@ -14,10 +14,10 @@ LAYERS = (
     {"types", "randomness", "numerics", "rounding", "uncertainty", "instances"}
     | {"documents", "errors", "files", "registry"},
     {"checkpoints"},
-    {"statements", "designs", "weightings", "losses", "couplings", "models", "data"},
+    {"statements", "designs", "weightings", "losses", "couplings", "models", "samplers", "data"},
     {"batching", "packing", "convolution", "elbo", "functionals", "preference", "scheme_text", "schemes"},
     {"exact", "sampling", "store"},
-    {"auditing", "planning", "plotting", "scoring", "sharpness", "tables", "training"},
+    {"auditing", "generation", "planning", "plotting", "scoring", "sharpness", "tables", "training"},
     {"runs"},
     {"reproduce"},
     {"cli"},
@@ -89,8 +89,9 @@ HEAVY = ("torch", "transformers", "scipy.stats", "matplotlib.pyplot")
     "statement",
     [
         "import vrpo_theory",
-        "from vrpo_theory import DESIGNS, WEIGHTINGS, STATEMENTS, EXHIBITS, MODELS, Coupling, read_pairs, backward\n"
-        "for family in (DESIGNS, WEIGHTINGS, STATEMENTS, EXHIBITS): family.members()\n"
+        "from vrpo_theory import DESIGNS, WEIGHTINGS, STATEMENTS, SAMPLERS, EXHIBITS, MODELS\n"
+        "from vrpo_theory import Coupling, read_pairs, backward\n"
+        "for family in (DESIGNS, WEIGHTINGS, STATEMENTS, SAMPLERS, EXHIBITS): family.members()\n"
         "MODELS.names()",
         "from vrpo_theory.cli._commands import COMMANDS, Commands\n"
         "for name in COMMANDS: Commands().get_command(None, name)",

@@ -60,6 +60,23 @@ class Newcomer(Dpo):
 
 LOSSES.add(Newcomer.name, Newcomer)
 ''',
+    "samplers": '''
+"""Random remasking once more."""
+from dataclasses import dataclass
+
+from vrpo_theory.samplers.base import SAMPLERS
+from vrpo_theory.samplers.diffusion import Diffusion
+
+
+@dataclass(frozen=True)
+class Newcomer(Diffusion):
+    """Random remasking under another name."""
+
+    name = "newcomer"
+
+
+SAMPLERS.add(Newcomer.name, Newcomer)
+''',
     "models": '''
 """Markov chains, drawn elsewhere."""
 from vrpo_theory.models import markov
@@ -114,8 +131,9 @@ def plot(cells):
 exhibit(Exhibit(name="newcomer", title="One point", paper_ref="ours", compute=compute, plot=plot, options=Mine))
 ''',
 }
-CONTRACTS = ("tests/contracts/test_designs.py", "tests/contracts/test_losses.py", "tests/contracts/test_models.py",
-             "tests/contracts/test_exhibits.py", "tests/statements/test_every_statement.py")  # fmt: skip
+CONTRACTS = ("tests/contracts/test_designs.py", "tests/contracts/test_losses.py", "tests/contracts/test_samplers.py",
+             "tests/contracts/test_models.py", "tests/contracts/test_exhibits.py",
+             "tests/statements/test_every_statement.py")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

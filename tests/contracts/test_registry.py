@@ -9,6 +9,7 @@ FAMILIES = [
     vrpo_theory.DESIGNS,
     vrpo_theory.WEIGHTINGS,
     vrpo_theory.LOSSES,
+    vrpo_theory.SAMPLERS,
     vrpo_theory.STATEMENTS,
     vrpo_theory.EXHIBITS,
 ]

@@ -15,7 +15,7 @@ from vrpo_theory.errors import InputError
 from vrpo_theory.runs.parsing import numbers
 
 COMMANDS = ("reproduce", "score", "plan", "train", "audit", "inspect", "list")
-FAMILIES = ("designs", "weightings", "losses", "models", "exhibits", "statements")
+FAMILIES = ("designs", "weightings", "losses", "samplers", "models", "exhibits", "statements")
 
 
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)

@@ -9,9 +9,10 @@ from scipy.stats import binom
 
 from vrpo_theory import MODELS, Case, rounding, tabulate
 from vrpo_theory.data import toy
+from vrpo_theory.generation import generate
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.models.llada import LLaDA, load
-from vrpo_theory.training import decode, train
+from vrpo_theory.training import train
 from vrpo_theory.training.toy import tuning
 from vrpo_theory.training.toy.measure import likelihoods, variances
 from vrpo_theory.training.toy.recipe import RECIPE
@@ -131,8 +132,8 @@ def shortfall(role, card):
     """P(as few right answers to 150 new prompts | the card's accuracy less six of its errors)."""
     questions = [toy.question(9, "test", i) for i in range(150)]
     canvases = [(q.prompt, len(q.answer)) for q in questions]
-    written = decode(load(TOY.FOLDER / role), canvases, "low_confidence")
-    right = sum(toy.verify(q.prompt, ids) for q, ids in zip(questions, written, strict=True))
+    written = generate(load(TOY.FOLDER / role), canvases, "low_confidence")
+    right = sum(toy.verify(q.prompt, answer.ids) for q, answer in zip(questions, written, strict=True))
     return binom.cdf(right, len(questions), card["value"] - 6 * card["stderr"])
 
 

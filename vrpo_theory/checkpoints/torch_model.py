@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -53,3 +55,17 @@ class TorchModel(nn.Module):
     def dtype(self) -> torch.dtype:
         """Type of the first parameter with a fraction."""
         return next(p.dtype for p in self.parameters() if p.is_floating_point())
+
+
+class ConditionalModel(TorchModel):
+    """A `TorchModel` that gives the law of every masked token, `conditionals`; its log-probabilities follow."""
+
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`."""
+        raise NotImplementedError
+
+    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.models.base.Model.log_prob`."""
+        every = torch.cat(list(self.conditionals(tokens, answer, mask, attention)))
+        value = every.gather(1, tokens[mask][:, None]).squeeze(1)
+        return value.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), value)

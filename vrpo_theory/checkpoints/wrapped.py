@@ -28,8 +28,8 @@ class Wrapped(TorchModel):
     Parameters
     ----------
     module : PreTrainedModel
-        Shared, not copied; its weights, device and dtype are the predictor's. A subclass that calls methods of its own
-        kind of module names it: ``module: LLaDAModelLM``.
+        Shared, not copied; its weights, device and dtype are the predictor's. A subclass gives
+        `states` and `head`; one that calls methods of its own kind of module names it: ``module: LLaDAModelLM``.
     vocabulary : int
         Ids a response may hold.
     mask_token_id : int
@@ -77,6 +77,38 @@ class Wrapped(TorchModel):
             "attention": self.module.config._attn_implementation,
             "arithmetic": arithmetic(self.device),
         }
+
+    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.models.base.Model.log_prob`; float32, or float64 for a float64 model.
+
+        Positions, and blocks, count the real tokens of a row from its start, so that padding on either side changes
+        nothing. A block sees earlier ones as they are shown, mask tokens included.
+
+        Raises
+        ------
+        InputError
+            If a token is outside the vocabulary, a row is longer than ``max_length``, or the model predicts a token
+            from the column before it and the response has none.
+        """
+        return scored(self.head, self.states(tokens, answer, mask, attention), mask, tokens, self.chunk)
+
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`; errors as of `log_prob`."""
+        for part in self.states(tokens, answer, mask, attention).split(self.chunk):
+            yield _log_softmax(self.head(part))[:, : self.vocabulary]
+
+    def states(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """States (N, D) that the masked positions are predicted from, row by row; parameters as of `log_prob`."""
+        raise NotImplementedError
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits (N, V) of states (N, D); V may exceed the vocabulary."""
+        raise NotImplementedError
+
+    @property
+    def chunk(self) -> int:
+        """Positions whose logits exist at one time."""
+        return max(1, LOGITS // self.vocabulary)
 
     def forward(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
         """``log_prob``, for what is wrapped around a module's forward pass: autocast, DDP."""
@@ -150,7 +182,7 @@ def scored(head: Head, hidden: Tensor, mask: Tensor, tokens: Tensor, chunk: int)
     chunk : int
         Positions whose logits exist at one time; they are recomputed in the backward pass, never kept.
     """
-    value = torch.cat(list(_chunks(head, hidden, tokens[mask], max(1, chunk)))).to(mask.device)
+    value = torch.cat(list(_chunks(head, hidden, tokens[mask], chunk))).to(mask.device)
     return value.new_zeros(mask.shape).index_put(mask.nonzero(as_tuple=True), value)
 
 
@@ -163,9 +195,13 @@ def _chunks(head: Head, hidden: Tensor, target: Tensor, chunk: int) -> Iterator[
 
 
 def _score(head: Head, hidden: Tensor, target: Tensor) -> Tensor:
-    logits = head(hidden)
-    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return wide.log_softmax(-1).gather(1, target[:, None].to(wide.device)).squeeze(1)
+    every = _log_softmax(head(hidden))
+    return every.gather(1, target[:, None].to(every.device)).squeeze(1)
+
+
+def _log_softmax(logits: Tensor) -> Tensor:
+    """In float32 at least."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
 
 
 def positions(attention: Tensor) -> Tensor:

@@ -12,11 +12,12 @@ from vrpo_theory.cli.options import Json
 from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.tables import terminal_width
 
-Family = Literal["designs", "weightings", "losses", "models", "exhibits", "statements"]
+Family = Literal["designs", "weightings", "losses", "samplers", "models", "exhibits", "statements"]
 FAMILIES = {
     "designs": "how masks are drawn, for --design",
     "weightings": "how masks are weighed, for --weighting",
     "losses": "losses of a score, for --loss",
+    "samplers": "how answers are written, for `vrpo generate --sampler`",
     "models": "toys, and the kinds of checkpoints that --policy and --reference take",
     "exhibits": "tables and figures, for `vrpo reproduce`",
     "statements": "lemmas and theorems, as printed and in their sharp forms",
@@ -27,7 +28,7 @@ def members(
     family: Annotated[Family | None, typer.Argument(help="family to list; without it, the families are listed")] = None,
     json: Json = False,
 ) -> None:
-    """List designs, weightings, losses, models, exhibits or statements, each with a description and its other names."""
+    """List the members of a family, such as designs or models, each with a description and its other names."""
     with exit_codes():
         found = _members(family) if family else [_entry(name, (), text) for name, text in FAMILIES.items()]
         if json:

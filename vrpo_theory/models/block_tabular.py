@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vrpo_theory.checkpoints.torch_model import TorchModel
+from vrpo_theory.checkpoints.torch_model import ConditionalModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.models.tabular import DRIFT, SPREAD, VOCABULARY, distinct
 from vrpo_theory.types import Case, PreferencePair, Response
@@ -15,7 +17,7 @@ from vrpo_theory.types import Case, PreferencePair, Response
 BLOCK, PROMPT = 4, (1, 2)
 
 
-class BlockTabular(TorchModel):
+class BlockTabular(ConditionalModel):
     """Softmax of free logits for every visible set of a block and place in it, plus those of the token before it.
 
     Parameters
@@ -43,8 +45,8 @@ class BlockTabular(TorchModel):
         """Hash of both tables."""
         return fingerprint(self.parameters())
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; a block sees itself and the token before it."""
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`; a block sees itself and the token before it."""
         place = attention.cumsum(1) - 1  # among the real tokens
         within, visible = place % self.block_length, attention & ~mask
         row, column = mask.nonzero(as_tuple=True)
@@ -54,8 +56,7 @@ class BlockTabular(TorchModel):
         known = (before >= 0) & visible[row, before.clamp_min(0)]
         last = torch.where(known, tokens[row, before.clamp_min(0)], self.vocabulary)
         logits = (self.logits[shown] + self.carry[last])[torch.arange(len(row)), within[row, column]]
-        value = torch.log_softmax(logits, -1).gather(1, tokens[row, column, None]).squeeze(1)
-        return value.new_zeros(mask.shape).index_put((row, column), value)
+        yield torch.log_softmax(logits, -1)
 
 
 def case(seed: int, length: int = 8) -> Case:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vrpo_theory.checkpoints.torch_model import TorchModel
+from vrpo_theory.checkpoints.torch_model import ConditionalModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
 VOCABULARY, DRIFT, TEMPER = 5, 0.3, 1 / 0.9
 
 
-class Markov(TorchModel):
+class Markov(ConditionalModel):
     """Conditionals of a stationary chain given the nearest visible tokens, raised to a power and normalised.
 
     Parameters
@@ -37,8 +38,8 @@ class Markov(TorchModel):
         """Hash of the chain and the power."""
         return fingerprint([self.logits, torch.tensor(self.power, dtype=torch.float64)])
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`."""
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`."""
         left, right = self._context(answer, mask, attention)
         row, column = mask.nonzero(as_tuple=True)
         left, right = left[row, column], right[row, column]
@@ -50,9 +51,7 @@ class Markov(TorchModel):
         from_left = torch.where(has_left[:, None], forward[apart, before], start)
         # log P^d from every value to the visible token behind; 0, which forward[0] holds, where there is none.
         to_right = forward[torch.where(has_right, right - column, 0), :, after]
-        value = torch.log_softmax(self.power * (from_left + to_right), -1)
-        value = value.gather(1, tokens[row, column, None]).squeeze(1)
-        return value.new_zeros(mask.shape).index_put((row, column), value)
+        yield torch.log_softmax(self.power * (from_left + to_right), -1)
 
     def _context(self, answer: Tensor, mask: Tensor, attention: Tensor) -> tuple[Tensor, Tensor]:
         """Columns of the tokens that a masked one is seen between, as of `neighbours`."""

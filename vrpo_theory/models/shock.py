@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vrpo_theory.checkpoints.torch_model import TorchModel
+from vrpo_theory.checkpoints.torch_model import ConditionalModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
@@ -17,7 +18,7 @@ VOCABULARY, SHOCKED, SPREAD = 4, 2, 0.05
 """Four tokens; the log-probabilities of the first two carry the effects, the others share what is left."""
 
 
-class Shock(TorchModel):
+class Shock(ConditionalModel):
     """log p(v at i | mask) = log(1/4) + effect[i, v] + c_l z(mask) for v in {0, 1}.
 
     z(mask) is standard normal, a hash of the masked positions: a function of the mask, as a model must be. Its scale
@@ -46,8 +47,8 @@ class Shock(TorchModel):
         """Hash of the effects, the shock and the hash's own words."""
         return fingerprint([self.effect, torch.tensor(self.shock, dtype=torch.float64), self.words])
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; ValueError for a response of another length."""
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`; ValueError for a response of another length."""
         if not bool((answer.sum(1) == self.length).all()):
             raise ValueError(
                 f"this toy is for responses of {self.length} tokens, got {answer.sum(1).unique().tolist()}"
@@ -56,9 +57,7 @@ class Shock(TorchModel):
         row, column = mask.nonzero(as_tuple=True)
         raised = self.effect[position[row, column]] + self._shocks(position, mask)[row, None] - math.log(VOCABULARY)
         rest = torch.log1p(-raised.exp().sum(1, keepdim=True)) - math.log(VOCABULARY - SHOCKED)
-        every = torch.cat([raised, rest.expand(-1, VOCABULARY - SHOCKED)], 1)
-        value = every.gather(1, tokens[row, column, None]).squeeze(1)
-        return value.new_zeros(mask.shape).index_put((row, column), value)
+        yield torch.cat([raised, rest.expand(-1, VOCABULARY - SHOCKED)], 1)
 
     def _shocks(self, position: Tensor, mask: Tensor) -> Tensor:
         """c_l z(mask), (B,)."""

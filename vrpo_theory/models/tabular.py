@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vrpo_theory.checkpoints.torch_model import TorchModel
+from vrpo_theory.checkpoints.torch_model import ConditionalModel
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.types import Case, PreferencePair, Response
 
 VOCABULARY, SPREAD, DRIFT = 4, 1.5, 0.5
 
 
-class Tabular(TorchModel):
+class Tabular(ConditionalModel):
     """Softmax of free logits for every visible set and position.
 
     Parameters
@@ -35,8 +36,8 @@ class Tabular(TorchModel):
         """Hash of the table."""
         return fingerprint(self.parameters())
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; ValueError for a response of another length."""
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """See `vrpo_theory.types.GivesConditionals.conditionals`; ValueError for a response of another length."""
         if not bool((answer.sum(1) == self.length).all()):
             raise ValueError(
                 f"this table is for responses of {self.length} tokens, got {answer.sum(1).unique().tolist()}"
@@ -45,8 +46,7 @@ class Tabular(TorchModel):
         visible = ((answer & ~mask) * 2**position).sum(1)
         row, column = mask.nonzero(as_tuple=True)
         logits = self.logits[visible[row], position[row, column]]
-        value = torch.log_softmax(logits, -1).gather(1, tokens[row, column, None]).squeeze(1)
-        return logits.new_zeros(mask.shape).index_put((row, column), value)
+        yield torch.log_softmax(logits, -1)
 
 
 def case(seed: int, length: int = 8, common: float = 0.0) -> Case:

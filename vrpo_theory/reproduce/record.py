@@ -18,6 +18,7 @@ from vrpo_theory.designs import DESIGNS
 from vrpo_theory.losses import LOSSES
 from vrpo_theory.models import MODELS
 from vrpo_theory.reproduce.base import EXHIBITS
+from vrpo_theory.samplers import SAMPLERS
 from vrpo_theory.statements import STATEMENTS
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
@@ -67,6 +68,11 @@ def losses(root: Path) -> list[Sequence[str]]:
     return _homes("loss", LOSSES.members())
 
 
+def samplers(root: Path) -> list[Sequence[str]]:
+    """Name, what it is, where it lives."""
+    return _homes("sampler", SAMPLERS.members())
+
+
 def models(root: Path) -> list[Sequence[str]]:
     """Name, what it is."""
     return [("model", "what it is"), *((f"`{name}`", MODELS.summary(name)) for name in MODELS.names())]
@@ -106,7 +112,7 @@ def coverage(root: Path) -> list[Sequence[str]]:
 
 TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
     "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "losses": losses,
-    "models": models, "families": families, "coverage": coverage,
+    "samplers": samplers, "models": models, "families": families, "coverage": coverage,
 }  # fmt: skip
 
 

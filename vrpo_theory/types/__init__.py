@@ -3,7 +3,17 @@
 from vrpo_theory.types._checks import as_count
 from vrpo_theory.types.cases import ROLES, Case, Role, by_models
 from vrpo_theory.types.masks import Budget, Form, Masks
-from vrpo_theory.types.models import LookUp, Model, Predictor, Recorder, Request, Trainable, block_length
+from vrpo_theory.types.models import (
+    GivesConditionals,
+    LookUp,
+    Model,
+    Predictor,
+    Recorder,
+    Request,
+    Trainable,
+    block_length,
+    gives_conditionals,
+)
 from vrpo_theory.types.moments import Estimate, Moments, Profile, combine, each
 from vrpo_theory.types.packed import Packed, Packs, packs
 from vrpo_theory.types.responses import SIDES, PreferencePair, Response, Side
@@ -16,6 +26,7 @@ __all__ = [
     "Case",
     "Estimate",
     "Form",
+    "GivesConditionals",
     "LookUp",
     "MaskSampler",
     "Masks",
@@ -37,5 +48,6 @@ __all__ = [
     "by_models",
     "combine",
     "each",
+    "gives_conditionals",
     "packs",
 ]

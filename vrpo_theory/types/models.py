@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,30 @@ class Model(Protocol):
             Nats at masked positions, exactly 0 elsewhere; differentiable in the model's parameters.
         """
         ...
+
+
+class GivesConditionals(Model, Protocol):
+    """A model that gives the whole law of a masked token, which is what writing one needs."""
+
+    def conditionals(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Iterator[Tensor]:
+        """Log-probabilities of every token at the masked positions.
+
+        Parameters
+        ----------
+        tokens, answer, mask, attention : (B, T)
+            As of `Model.log_prob`; the tokens under the mask do not matter.
+
+        Yields
+        ------
+        (n, vocabulary) floating
+            In nats; a part of the positions, row by row, so that few logits exist at one time.
+        """
+        ...
+
+
+def gives_conditionals(model: object) -> TypeGuard[GivesConditionals]:
+    """Whether a model gives the laws of masked tokens; asked of its class, so that no property is computed."""
+    return hasattr(type(model), "conditionals")
 
 
 class Trainable(Model, Protocol):

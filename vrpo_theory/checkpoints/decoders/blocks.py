@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vrpo_theory.checkpoints.decoders.predictor import MaskedDecoder
-from vrpo_theory.checkpoints.wrapped import LOGITS, scored
+from vrpo_theory.checkpoints.wrapped import scored
 from vrpo_theory.types import Packed
 
 
@@ -36,4 +36,4 @@ class BlockDecoder(MaskedDecoder):
         read = packed.before if self.shift else torch.arange(len(shown), device=shown.device)
         states = hidden[0, read[packed.mask].to(hidden.device)]
         mask, tokens = packed.mask[None], packed.tokens[None]
-        return scored(self.module.head, states, mask, tokens, LOGITS // self.vocabulary)[0]
+        return scored(self.head, states, mask, tokens, self.chunk)[0]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vrpo_theory.checkpoints.decoders.attention import visible
 from vrpo_theory.checkpoints.decoders.modeling import MaskedDecoderLM
 from vrpo_theory.checkpoints.family import BLOCK_KEY
-from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, positions, scored
+from vrpo_theory.checkpoints.wrapped import Wrapped, positions
 from vrpo_theory.errors import InputError
 
 
@@ -64,27 +64,20 @@ class MaskedDecoder(Wrapped):
         layers = [part for name, part in body.layers[0].named_modules() if name.endswith("up_proj")]
         return [p for layer in layers for p in getattr(layer, "base_layer", layer).parameters()]
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; float32, or float64 for a float64 model.
-
-        Positions, and blocks, count the real tokens of a row from its start, so that padding on either side changes
-        nothing. A block sees earlier ones as they are shown, mask tokens included.
-
-        Raises
-        ------
-        InputError
-            If a token is outside the vocabulary, a row is longer than ``max_position_embeddings``, or the model
-            predicts a token from the column before it and the response has none.
-        """
+    def states(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.checkpoints.wrapped.Wrapped.states`; in the order of the tokens that they predict."""
         self._check(tokens, attention)
         position = positions(attention)
         if self.shift and bool((answer & attention & (attention.cumsum(1) <= self.shift)).any()):
             raise self.without_prompt
         shown = tokens.masked_fill(mask | ~attention, self.mask_token_id)
         hidden = self.module.hidden(shown, position, visible(attention, position, self.block_length))
-        # Shifted or not, states stand in the order of the tokens that they predict.
-        states = hidden[mask.roll(-self.shift, 1).to(hidden.device)]
-        return scored(self.module.head, states, mask, tokens, LOGITS // self.vocabulary)
+        states: Tensor = hidden[mask.roll(-self.shift, 1).to(hidden.device)]
+        return states
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits of the vocabulary."""
+        return self.module.head(states)
 
     def _options(self) -> dict[str, Any]:
         return super()._options() | {"shift": self.shift}

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from vrpo_theory.checkpoints.identity import moving
-from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, positions, scored
+from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, positions
 from vrpo_theory.models.llada.modeling import LLaDAModelLM
 
 
@@ -35,21 +35,22 @@ class LLaDA(Wrapped):
         # Under an adapter, the layer that it adapts: the gradient in the weight is the same.
         return list(getattr(layer, "base_layer", layer).parameters())
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; float32, or float64 for a float64 model.
-
-        Positions count the real tokens, so that padding on either side changes nothing.
-
-        Raises
-        ------
-        InputError
-            If a token is outside the vocabulary, or a row longer than ``max_sequence_length``.
-        """
+    def states(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.checkpoints.wrapped.Wrapped.states`."""
         self._check(tokens, attention)
         visible = tokens.masked_fill(mask | ~attention, self.mask_token_id)
         hidden = self.module.model(visible, attention, positions(attention))
-        states = hidden[mask.to(hidden.device)]
-        return scored(self.module.head, states, mask, tokens, LOGITS // self.module.config.rows)
+        states: Tensor = hidden[mask.to(hidden.device)]
+        return states
+
+    def head(self, states: Tensor) -> Tensor:
+        """Logits of all rows of the embedding."""
+        return self.module.head(states)
+
+    @property
+    def chunk(self) -> int:
+        """Positions whose logits exist at one time."""
+        return max(1, LOGITS // int(self.module.config.rows))
 
     def _options(self) -> dict[str, Any]:
         return moving(self.module.config.official())

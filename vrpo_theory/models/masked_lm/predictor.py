@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from vrpo_theory.checkpoints.identity import structure
-from vrpo_theory.checkpoints.wrapped import LOGITS, Wrapped, scored
+from vrpo_theory.checkpoints.wrapped import Wrapped
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.rounding import of_tokens
 
@@ -90,24 +90,19 @@ class MaskedLM(Wrapped):
                 f"{name} is not supported: a forward pass changes its options: write a Model or change them"
             )
 
-    def log_prob(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
-        """See `vrpo_theory.models.base.Model.log_prob`; float32, or float64 for a float64 model.
-
-        Raises
-        ------
-        InputError
-            If a token is outside the vocabulary, or a row longer than the model's positions.
-        """
+    def states(self, tokens: Tensor, answer: Tensor, mask: Tensor, attention: Tensor) -> Tensor:
+        """See `vrpo_theory.checkpoints.wrapped.Wrapped.states`; logits, if the model's head is not known."""
         self._check(tokens, attention)
         order = _real_first(attention)
         shown = tokens.masked_fill(mask | ~attention, self.mask_token_id).gather(1, order)
         # With a known head, the body alone; else the whole model, and logits at every position.
         body = self.module.base_model if self._head_names else self.module
         states = body(input_ids=shown, attention_mask=attention.gather(1, order).long())[0]
-        states = states[mask.gather(1, order).to(states.device)]
-        return scored(self._head, states, mask, tokens, LOGITS // self.vocabulary)
+        found: Tensor = states[mask.gather(1, order).to(states.device)]
+        return found
 
-    def _head(self, states: Tensor) -> Tensor:
+    def head(self, states: Tensor) -> Tensor:
+        """Logits, by a known head."""
         for name in self._head_names:
             states = getattr(self.module, name)(states)
         return states

@@ -8,13 +8,15 @@ from typing import Any
 from vrpo_theory import exact
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.data import toy
+from vrpo_theory.generation import generate
 from vrpo_theory.models.llada import LLaDA
-from vrpo_theory.numerics import mean_estimate
+from vrpo_theory.numerics import mean_estimate, share_estimate
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.training.decoding import SAMPLERS, accuracy, decode
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Role, Side
 
 Document = dict[str, Any]
+
+SAMPLERS = ("low_confidence", "diffusion")
 
 SCHEMES = {"(8,1) shared": Scheme(), "(4,1) not shared": Scheme(budget=Budget(4), coupling=Coupling(shared=False))}
 
@@ -26,10 +28,10 @@ def accuracies(model: LLaDA, seed: int, split: str, number: int) -> Document:
 
 
 def _by_task(model: LLaDA, questions: Sequence[toy.Question], sampler: str, seed: int) -> Document:
-    responses = decode(model, [(q.prompt, len(q.answer)) for q in questions], sampler, seed=seed)
-    right = [toy.verify(q.prompt, response) for q, response in zip(questions, responses, strict=True)]
+    answers = generate(model, [(q.prompt, len(q.answer)) for q in questions], sampler, seed=seed)
+    right = [toy.verify(q.prompt, answer.ids) for q, answer in zip(questions, answers, strict=True)]
     groups = {task: [r for q, r in zip(questions, right, strict=True) if q.task == task] for task in toy.TASKS}
-    shares = {name: accuracy(group) for name, group in (groups | {"all": right}).items()}
+    shares = {name: share_estimate(group) for name, group in (groups | {"all": right}).items()}
     return {name: {"value": share.value, "stderr": share.stderr} for name, share in shares.items()}
 
 
