@@ -2,8 +2,9 @@
 
 Layers; a module imports only downwards, or inside its own folder; ``__main__`` files may import everything:
 
-0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``documents``,
-   ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each other.
+0. ``types``, ``randomness``, ``numerics``, ``rounding``, ``uncertainty``, ``errors``, ``files``, ``locks``,
+   ``documents``, ``registry``, ``instances``: words, streams, arithmetic, errors of numbers, JSON. They may use each
+   other.
 1. ``checkpoints``: folders, headers, adapters, identity of models on disk.
 2. ``statements``, ``designs``, ``weightings``, ``losses``, ``couplings``, ``models``, ``samplers``, ``data``: families
    of leaves.

@@ -12,7 +12,7 @@ import vrpo_theory
 ROOT = Path(vrpo_theory.__file__).parent
 LAYERS = (
     {"types", "randomness", "numerics", "rounding", "uncertainty", "instances"}
-    | {"documents", "errors", "files", "registry"},
+    | {"documents", "errors", "files", "locks", "registry"},
     {"checkpoints"},
     {"statements", "designs", "weightings", "losses", "couplings", "models", "samplers", "data"},
     {"batching", "packing", "convolution", "elbo", "functionals", "preference", "scheme_text", "schemes"},

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vrpo_theory import Response
+from vrpo_theory import Response, locks
 from vrpo_theory.errors import InputError
-from vrpo_theory.store import SampleStore, _access, _errors, _lock
+from vrpo_theory.store import SampleStore, _access, _errors
 
 DATA = Path(__file__).parents[1] / "data"
 FIELDS, MODEL, RESPONSE = {"dtype": "float32"}, "1" * 64, Response((), tuple(range(9)))
@@ -127,7 +127,7 @@ def test_without_locks_there_is_one_writer_or_readers(tmp_path, refuse):
 
 
 def claim(folder, **fields):
-    own = {"host": "here", "machine": _lock._machine(), "pid": os.getpid(), "started": _lock._started(os.getpid())}
+    own = {"host": "here", "machine": locks._machine(), "pid": os.getpid(), "started": locks._started(os.getpid())}
     path = folder / "store-0.claim-0"
     path.write_text(json.dumps(own | {"shared": False, "locked": False} | fields))
     return path

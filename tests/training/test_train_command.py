@@ -14,6 +14,7 @@ import torch
 
 from vrpo_theory import load_model
 from vrpo_theory.checkpoints import lora
+from vrpo_theory.locks import hold
 
 BASE = Path(__file__).parents[1] / "data/cases/base"
 POLICY, PAIRS = BASE / "policy", BASE / "pairs.jsonl"
@@ -101,6 +102,18 @@ def test_a_finished_run_is_not_run_again(train, monkeypatch):
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert "trained already" in again.stderr
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_one_run_writes_a_folder_at_a_time(train, tmp_path):
+    """The lock ends with its process: a file of one that is gone does not stand in the way."""
+    (tmp_path / "out").mkdir()
+    with hold(tmp_path / "out" / "run.json"):
+        result, out = train(*SHORT)
+        assert result.exit_code == 2
+        assert "is being written by another process" in result.stderr
+        assert result.stderr.count("\n") == 1
+    assert (out / "run.lock").exists()
+    assert train(*SHORT)[0].exit_code == 0
 
 
 def test_another_run_is_refused_by_what_differs(train, tmp_path):

@@ -24,6 +24,7 @@ class Home(NamedTuple):
 COMMANDS = {
     "reproduce": Home("reproduce", "reproduce", "Recompute the paper's tables and figures."),
     "score": Home("score", "score", "Score preference pairs under two checkpoints.", ShowingCommand),
+    "generate": Home("generate", "generate", "Write answers to prompts with a checkpoint.", ShowingCommand),
     "plan": Home("plan", "plan", "Choose how to spend a sampling budget."),
     "train": Home("train", "train", "Train a checkpoint on preference pairs."),
     "audit": Home("audit", "audit", "Compare an ELBO estimator with exact values."),

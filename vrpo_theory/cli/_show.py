@@ -1,4 +1,4 @@
-"""``vrpo score --show``: what would be scored, without the models."""
+"""``--show``: what would be scored or answered, without the models."""
 
 from __future__ import annotations
 

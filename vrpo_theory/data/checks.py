@@ -50,9 +50,17 @@ class Checks:
             self._known(getattr(row, name), name)
             self._unmasked(getattr(row, name), name)
         for name in ("chosen", "rejected"):
-            self._fits(len(row.prompt), len(getattr(row, name)), name)
+            self._fits(
+                len(row.prompt), len(getattr(row, name)), name, "shorten the row, or allow truncation (--truncate)"
+            )
         if row.chosen == row.rejected:
             raise RowError("chosen equals rejected: there is no preference in it, drop the row")
+
+    def prompt(self, ids: tuple[int, ...], answer: int) -> None:
+        """Check a prompt that is to be followed by ``answer`` tokens."""
+        self._known(ids, "prompt")
+        self._unmasked(ids, "prompt")
+        self._fits(len(ids), answer, "answer", "shorten one of them")
 
     def _known(self, ids: tuple[int, ...], name: str) -> None:
         highest = max(ids, default=0)
@@ -66,10 +74,10 @@ class Checks:
             where = f"the mask token {self.mask_token_id} at position {ids.index(self.mask_token_id)}"
             raise RowError(f"{name} holds {where}: it would be taken for a masked one, remove it")
 
-    def _fits(self, prompt: int, response: int, name: str) -> None:
+    def _fits(self, prompt: int, response: int, name: str, remedy: str) -> None:
         if self.max_length is not None and prompt + response > self.max_length:
             lengths = f"prompt of {prompt} and {name} of {response} tokens exceed max_length {self.max_length}"
-            raise RowError(f"{lengths}: shorten the row, or allow truncation (--truncate)")
+            raise RowError(f"{lengths}: {remedy}")
 
 
 def require_positive(name: str, value: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
+from vrpo_theory.data.prompts import Prompt
 from vrpo_theory.data.protocol import Tokenizer
 from vrpo_theory.types import SIDES, PreferencePair, Response
 
@@ -27,6 +28,18 @@ def show(pairs: Sequence[PreferencePair], tokenizer: Tokenizer | None = None) ->
         For both sides of a pair a line of text, line breaks written as ``\\n``, and a line of ids.
     """
     return "\n".join(line for pair in pairs for line in _pair(pair, tokenizer))
+
+
+def show_prompts(prompts: Sequence[Prompt], length: int, tokenizer: Tokenizer | None = None) -> str:
+    """Prompts as the model sees them, with what is to be written between [[ and ]]; parameters as of `show`."""
+    return "\n".join(line for prompt in prompts for line in _prompt(prompt, length, tokenizer))
+
+
+def _prompt(prompt: Prompt, length: int, tokenizer: Tokenizer | None) -> list[str]:
+    written = f"{OPEN} {length} tokens {CLOSE}"
+    text = [] if tokenizer is None else [f"  text: {_text(tokenizer, prompt.ids)}{written}"]
+    ids = " ".join(map(str, prompt.ids))
+    return [f"prompt {prompt.id}: {len(prompt.ids)} tokens", *text, f"  ids:  {ids} {written}"]
 
 
 def _pair(pair: PreferencePair, tokenizer: Tokenizer | None) -> list[str]:

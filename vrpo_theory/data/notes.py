@@ -18,6 +18,7 @@ _SENTENCES = {
     "columns": "columns that are not read: {words}",
     "endless": "in {rows}, the chat template writes no end of turn after an answer: none is scored",
 }
+_OF_ANSWERS = ("merged", "rewritten", "endless")
 _SHOWN = 5
 
 
@@ -40,10 +41,10 @@ class Notes:
         self._rows[kind] += noticed
         self._words[kind].update(words or [])
 
-    def warn(self, path: str | Path) -> None:
-        """One UserWarning for each kind that occurred."""
+    def warn(self, path: str | Path, *, of_prompts: bool = False) -> None:
+        """One UserWarning for each kind that occurred; of prompts, but for what concerns answers."""
         for kind, sentence in _SENTENCES.items():
-            if self._rows[kind]:
+            if self._rows[kind] and not (of_prompts and kind in _OF_ANSWERS):
                 rows = f"{self._rows[kind]} of {self.rows} text rows"
                 warnings.warn(f"{path}: {sentence.format(rows=rows, words=self._list(kind))}", stacklevel=3)
 

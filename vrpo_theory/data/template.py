@@ -186,6 +186,17 @@ def special_tokens(tokenizer: Tokenizer) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, words)) or "(?!)")
 
 
+def end_tokens(tokenizer: Tokenizer) -> tuple[int, ...]:
+    """Tokens that end an answer: EOS, and the one that the chat template closes a turn with."""
+    eos: int | None = getattr(tokenizer, "eos_token_id", None)
+    found = set() if eos is None else {eos}
+    if tokenizer.chat_template:
+        end = ChatTemplate(tokenizer).turn([said("user", _NEXT)], {}).end.strip()
+        ids = tokenizer.encode(end, add_special_tokens=False) if end else []
+        found |= set(ids) if len(ids) == 1 else set()
+    return tuple(sorted(found))
+
+
 def _difference(prompt: str, whole: str) -> str:
     at = len(beginning(prompt, whole))
     ours, theirs = (repr(text[max(0, at - 10) : at + 20]) for text in (prompt, whole))

@@ -23,14 +23,15 @@ class TokenRow:
 
 def token_row(row: dict[str, Any]) -> TokenRow:
     """The ids of a row; RowError where one is no token id, or a response has none."""
-    prompt, chosen, rejected = (_ids(row[key], key) for key in ID_KEYS)
+    prompt, chosen, rejected = (token_ids(row[key], key) for key in ID_KEYS)
     for name, ids in (("chosen_ids", chosen), ("rejected_ids", rejected)):
         if not ids:
             raise RowError(f"{name} is empty: a response needs at least one token")
     return TokenRow(prompt, chosen, rejected)
 
 
-def _ids(value: object, name: str) -> tuple[int, ...]:
+def token_ids(value: object, name: str) -> tuple[int, ...]:
+    """Token ids as they are written in a row; RowError where they are none."""
     if not isinstance(value, list):
         raise RowError(f"{name} must be a list of token ids, got {brief(value)}")
     for position, token in enumerate(value):

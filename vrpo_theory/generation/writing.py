@@ -81,7 +81,7 @@ def generate(
     >>> generate(case.policy, [((), 6)], "low_confidence", steps=3)
     [Answer(ids=(2, 2, 0, 0, 1, 0), passes=3)]
     """
-    rule = _built(sampler) if isinstance(sampler, str) else sampler
+    rule = sampler_of(sampler) if isinstance(sampler, str) else sampler
     rows = [_Row.of(canvas, model, rule, steps, (seed, repeat)) for canvas in canvases]
     found: dict[int, Answer] = {}
     for batch in _batches(rows, batch_tokens):
@@ -97,7 +97,8 @@ def passes(model: Model, canvas: Canvas, sampler: Sampler, steps: int | None = N
     return _Row.of(canvas, model, sampler, steps, (0, 0)).passes
 
 
-def _built(text: str) -> Sampler:
+def sampler_of(text: str) -> Sampler:
+    """A sampler from a name or a call; InputError for other text."""
     try:
         found: Sampler = SAMPLERS.build(text)
     except ValueError as error:

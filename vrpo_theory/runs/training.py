@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.files import require_writable, write_atomically
+from vrpo_theory.locks import hold
 from vrpo_theory.runs import inputs, ranks
 from vrpo_theory.runs.console import say
 from vrpo_theory.runs.recording import CONDITIONS
@@ -31,7 +32,7 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     Raises
     ------
     InputError
-        If anything asked for does not exist or go together, or the folder holds another run.
+        If anything asked for does not exist or go together, or the folder holds another run, or one that goes on.
     FloatingPointError
         If a log-probability or gradient is not finite; the weights of the last checkpoint stay.
     """
@@ -40,10 +41,7 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     objective = options.objective()
     models = load(sources, options)
     pairs, held_out = models.read(sources, options.held_out)
-    run = Run(options.out, {**options.weighing(), **models.described(), "pairs": _digest(pairs + held_out)})
-    if run.finished():
-        say(f"{options.out}: trained already; another --out, or remove it, to train again")
-        return options.out
+    asked = {**options.weighing(), **models.described(), "pairs": _digest(pairs + held_out)}
     from vrpo_theory.training.full_scale.stream import PairStream
     from vrpo_theory.training.full_scale.trainer import TrainingTask
 
@@ -52,11 +50,24 @@ def train(sources: inputs.Sources, options: TrainingOptions) -> Path:
     cpu = sources.options.get("device", "cpu") == "cpu"
     arguments = options.arguments(len(pairs), cpu=cpu, evaluates=bool(held_out), adapted=models.adapted)
     del models  # so that a reference can leave memory
-    with _remembered(task, sources, options) as task:
-        _train(task, options, arguments)
-    if ranks.rank() == 0:
-        run.enter(finished=True)
+    with _only_writer(options.out):
+        run = Run(options.out, asked)
+        if run.finished():
+            say(f"{options.out}: trained already; another --out, or remove it, to train again")
+            return options.out
+        with _remembered(task, sources, options) as task:
+            _train(task, options, arguments)
+        if ranks.rank() == 0:
+            run.enter(finished=True)
     return options.out
+
+
+def _only_writer(folder: Path) -> AbstractContextManager[object]:
+    """Refuses a folder that another run writes; of several processes, the first one holds it for all."""
+    if ranks.rank() > 0:
+        return nullcontext()
+    folder.mkdir(parents=True, exist_ok=True)
+    return hold(folder / RUN)
 
 
 def _remembered(

@@ -2,7 +2,7 @@
 
 With byte-range locks and shared memory, by a write-ahead log: readers and the writer do not wait for each other.
 Without shared memory (network file systems), by a rollback journal. Without byte-range locks, by a rollback journal
-and SQLite's locks switched off, under the locks of `_lock` instead: one writer, or readers, but not both.
+and SQLite's locks switched off, under the locks of `vrpo_theory.locks` instead: one writer, or readers, but not both.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vrpo_theory.locks import hold
 from vrpo_theory.store._errors import unlockable
-from vrpo_theory.store._lock import hold
 
 PATIENCE = 30.0
 """Seconds to wait for a lock that is held for the length of a query."""

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.errors import InputError
+from vrpo_theory.locks import hold
 from vrpo_theory.store import _file, _manifest, _rows
 from vrpo_theory.store._errors import plainly
 from vrpo_theory.store._file import StoreFile
-from vrpo_theory.store._lock import hold
 from vrpo_theory.store._verify import verify
 from vrpo_theory.types import Request, Response
 
