@@ -2,7 +2,7 @@
 
 Measured, and against what:
 
-- memory of a step at n = 32 masks a response against n = 2, at equal batches: the peak of fresh processes, of all.
+- memory of a step at n = 32 masks per response against n = 2, at equal batches: the peak of fresh processes, of all.
 - memory of a run with an adapter whose reference is the base under it, against the same run with a second copy of the
   base: what models and steps take above the libraries.
 - speed of batches by length against batches of pairs as they come, padded to the longest: tokens of pairs per second,

@@ -39,7 +39,7 @@ def describe(sources: inputs.Sources, options: TrainingOptions) -> str:
         f"{options.pairs_per_process} pairs per process and micro-step, {ranks.ranks()} processes",
         f"scores: {objective.scheme}; loss {objective.loss.spec}, {objective.estimator}",
         f"passes: {per_pair * options.batch:,} a step, {per_pair * options.batch * steps:,} in all: policy, reference, "
-        f"and the policy again for the gradient, {objective.scheme.passes} masks a response",
+        f"and the policy again for the gradient, {objective.scheme.passes} masks per response",
         f"tokens: about {_length(pairs) * per_pair * options.batch:,.0f} a step, in batches of {options.batch_tokens}",
         *_memory(sources, options),
     ]

@@ -58,7 +58,7 @@ def _share(moments: Sequence[Moments], seed: int) -> dict[str, Any]:
     """V_t of V_t + V_yt, over the responses that have any variance."""
     parts = [(float(m.v_time or 0.0), float(m.v_mask or 0.0)) for m in moments]
     found = [Estimate(time / (time + mask)) for time, mask in parts if time + mask]
-    note = "V_t / (V_t + V_yt), a response at a time"
+    note = "V_t / (V_t + V_yt), per response"
     if len(found) < len(moments):
         note += f"; {len(moments) - len(found)} of {len(moments)} responses have no variance to share"
     return over_pairs(found, seed, note) if found else {"value": None, "note": note}

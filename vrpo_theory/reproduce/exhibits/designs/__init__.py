@@ -27,7 +27,7 @@ BUDGETS = {"markov, L = 256": (8,), "markov, L = 512": (16,), "shock, L = 64": (
 """Forward passes per response and model, where not 4, 8 and 16: long chains are costly to sample."""
 LOSS_BUDGET = 8
 NOTES = {
-    "gain": "variance of VRPO's margin over the design's, a response at a time: geometric mean over responses",
+    "gain": "variance of VRPO's margin over the design's, per response; geometric mean over responses",
     "gain_worst": "the least gain among the responses",
     "bias_margin": "|E margin_hat - margin| of a biased design; the others have none",
     "bias_loss": "of the plug-in loss, unless the design says jackknife",
