@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vrpo_theory.types import Packed, Packs, Request, Response
 
@@ -140,13 +140,15 @@ class _Layout:
         self._append(text[place], np.pad(mask, ((0, 0), (prompt, 0))), place, self.copies + number, before)
         self.rows, self.copies = self.rows + len(mask), self.copies + len(mask)
 
-    def _append(self, tokens: Columns, mask: Any, place: Columns, copy: Any, before: Columns) -> None:
+    def _append(
+        self, tokens: Columns, mask: NDArray[np.bool_] | int, place: Columns, copy: Columns | int, before: Columns
+    ) -> None:
         fields = _together(tokens, mask, place, copy, self._clean, before)
         self.columns.append(fields)
         self._end += fields.shape[1]
 
 
-def _together(*values: Any) -> Columns:
+def _together(*values: ArrayLike) -> Columns:
     """Several fields of the same columns, one row each."""
     return np.stack([np.ravel(x) for x in np.broadcast_arrays(*values)]).astype(np.int64)
 

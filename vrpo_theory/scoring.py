@@ -8,7 +8,7 @@ from typing import Any
 from vrpo_theory import batching, elbo, exact, preference, sampling
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.schemes import VRPO, Scheme, default_scheme
-from vrpo_theory.types import ROLES, SIDES, Case
+from vrpo_theory.types import ROLES, SIDES, Case, Role, Side
 
 Document = dict[str, Any]
 
@@ -140,5 +140,5 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
     }
 
 
-def _sides(value: Callable[[Any, Any], float]) -> dict[str, float]:
+def _sides(value: Callable[[Role, Side], float]) -> dict[str, float]:
     return {f"{role}_{side}": value(role, side) for role in ROLES for side in SIDES}

@@ -6,7 +6,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 GAP = "  "
 SHORTEST = 12
@@ -109,7 +108,7 @@ def _joined(lines: Sequence[Sequence[str]], block: Sequence[int]) -> str:
     return "\n".join(GAP.join(line[k] for k in block).rstrip() for line in lines)
 
 
-def _told(lines: list[list[str]], columns: Sequence[int], blocks: Sequence[Any]) -> list[list[str]]:
+def _told(lines: list[list[str]], columns: Sequence[int], blocks: Sequence[Sequence[int]]) -> list[list[str]]:
     """Rows that have something to say in these columns; all of them where nothing was broken into blocks."""
     return lines if len(blocks) == 1 else [line for line in lines if any(line[k].strip() for k in columns)]
 

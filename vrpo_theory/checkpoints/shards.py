@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from vrpo_theory.checkpoints.folder import listing, read_json
 from vrpo_theory.checkpoints.notes import note, some
@@ -95,5 +95,5 @@ def _whole_set(folder: Path, names: list[str]) -> list[str]:
     return [found[0] for found in parts]
 
 
-def _contents(folder: Path) -> Any:
+def _contents(folder: Path) -> str:
     return f"only {', '.join(listing(folder)[:8])}" if listing(folder) else "nothing"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
+
+if TYPE_CHECKING:
+    from vrpo_theory.planning import Cost
 
 
 @reads_cases()
@@ -81,7 +84,7 @@ def plan(
         show(report.text(found, same, terminal_width()))
 
 
-def _cost(text: str) -> Any:
+def _cost(text: str) -> Cost:
     """A cost model from "0,1"."""
     from vrpo_theory.planning import Cost
 

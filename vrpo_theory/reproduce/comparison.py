@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from vrpo_theory import rounding
 from vrpo_theory.reproduce.base import Cases
-from vrpo_theory.types import ROLES, Case, PreferencePair
+from vrpo_theory.types import ROLES, Case, Model, PreferencePair
 
 ENGINE = 1e-6
 """Relative, of what is computed in float64: a minimum found to 1e-12 is placed to the root of that."""
@@ -61,7 +61,7 @@ def differences(stored: Sequence[Mapping[str, Any]], fresh: Sequence[Mapping[str
 def _tolerance(cases: Sequence[Case]) -> Tolerance:
     """Of numbers that are computed from these cases; the coarsest of their models'."""
     found = [
-        _of_model(case.model(role), case.pair)
+        _of_model(cast(Model, case.model(role)), case.pair)
         for case in cases
         for role in ROLES
         if hasattr(case.model(role), "dtype")  # a record alone repeats itself
@@ -70,7 +70,7 @@ def _tolerance(cases: Sequence[Case]) -> Tolerance:
     return Tolerance(relative, nats)
 
 
-def _of_model(model: Any, pair: PreferencePair) -> Tolerance:
+def _of_model(model: Model, pair: PreferencePair) -> Tolerance:
     tokens = max(pair.chosen.length, pair.rejected.length)
     length = len(pair.chosen.prompt) + tokens
     # A response's tokens, under policy and reference.

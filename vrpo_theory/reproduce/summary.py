@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,8 @@ ONE_PAIR = "one pair: no median and no interval"
 NO_INTERVAL = "some resamples of pairs have 0 below: no interval"
 
 Array = NDArray[np.float64]
+Statistic = Callable[..., Array]
+"""Of one array per sample, along ``axis``."""
 
 
 def joined(*notes: str) -> str:
@@ -75,7 +77,7 @@ def _fields(estimate: Estimate, note: str, spread: dict[str, Any]) -> dict[str, 
     return {"value": value, "stderr": estimate.stderr, "df": estimate.df, "note": notes, **spread}
 
 
-def _spread(samples: tuple[Array, ...], own: Array, statistic: Any, seed: int) -> dict[str, Any]:
+def _spread(samples: tuple[Array, ...], own: Array, statistic: Statistic, seed: int) -> dict[str, Any]:
     """Median of the pairs' own values, bootstrap interval of the statistic, and why either is missing."""
     pairs = len(samples[0])
     if pairs < 2:
@@ -89,7 +91,7 @@ def _spread(samples: tuple[Array, ...], own: Array, statistic: Any, seed: int) -
     }
 
 
-def _bootstrap(samples: tuple[Array, ...], statistic: Any, seed: int) -> tuple[float, float] | None:
+def _bootstrap(samples: tuple[Array, ...], statistic: Statistic, seed: int) -> tuple[float, float] | None:
     """Percentiles over resampled pairs; None if the statistic is undefined for some resamples."""
     low, high = _resampled(samples, statistic, seed).confidence_interval
     return (float(low), float(high)) if np.isfinite([low, high]).all() else None
@@ -101,7 +103,7 @@ def quantile(values: Array, share: float, seed: int) -> Estimate:
     return Estimate(float(np.quantile(values, share)), float(found.standard_error), df=len(values) - 1)
 
 
-def _resampled(samples: tuple[Array, ...], statistic: Any, seed: int) -> Any:
+def _resampled(samples: tuple[Array, ...], statistic: Statistic, seed: int) -> Any:
     """SciPy's bootstrap of a statistic over pairs."""
     from scipy.stats import DegenerateDataWarning, bootstrap
 

@@ -22,7 +22,7 @@ from vrpo_theory.runs.console import say
 from vrpo_theory.runs.inputs import Sources, read_cases
 from vrpo_theory.runs.provenance import record_fields
 from vrpo_theory.store import Recorded, SampleStore
-from vrpo_theory.types import Case, Model, PreferencePair, block_length
+from vrpo_theory.types import ROLES, Case, Model, PreferencePair, block_length
 
 PAIRS, RUNS = "pairs.jsonl", "runs.jsonl"
 DESCRIBED = ("vocabulary", "mask_token_id", "max_length")
@@ -115,7 +115,7 @@ def _enter(folder: Path, cases: Sequence[Case], run: Row) -> None:
     fresh = _unseen(rows, [case.pair for case in cases])
     if fresh:
         _write(folder / PAIRS, rows + fresh)
-    roles = {"policy": _described(cases[0].policy), "reference": _described(cases[0].reference)}
+    roles: Row = {role: _described(cast(Model, cases[0].model(role))) for role in ROLES}
     run = {**run, **roles, "pairs": [_content(case.pair) for case in cases]}
     runs = _rows(folder / RUNS)
     before = {other["batch_tokens"] for other in runs} - {run["batch_tokens"]}
@@ -156,7 +156,7 @@ def _content(pair: PreferencePair) -> str:
     return hashlib.sha256(pair.chosen.key + pair.rejected.key).hexdigest()[:16]
 
 
-def _described(model: Any) -> Row:
+def _described(model: Model) -> Row:
     told = {"fingerprint": model.fingerprint, **{name: getattr(model, name) for name in DESCRIBED}}
     return told if block_length(model) is None else told | {BLOCKS: block_length(model)}
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vrpo_theory import batching, elbo
 from vrpo_theory.numerics import total
 from vrpo_theory.randomness import PRECISION
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, Budget, Case, Request
+
+if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.wrapped import Wrapped
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def precision_deviations(
     drawn = [scheme.draw(case, seed=seed, repeat=PRECISION) for case in cases]
     draws = [d for row in drawn for d in row]
     requests = [(d.response, d.masks.mask) for d in draws]
-    by_role = [_changes(cases[0].model(role), requests, batch_tokens) for role in ROLES]
+    by_role = [_changes(cast("Wrapped", cases[0].model(role)), requests, batch_tokens) for role in ROLES]
     found, last = [], 0
     for row in drawn:
         own = range(last, last := last + len(row))
@@ -61,7 +65,7 @@ def precision_deviations(
     return found
 
 
-def _changes(model: Any, requests: Sequence[Request], batch_tokens: int) -> list[Any]:
+def _changes(model: Wrapped, requests: Sequence[Request], batch_tokens: int) -> list[NDArray[np.float64]]:
     """Token terms in the model's own precision less those in float32, (n, L) per request."""
     own = elbo.terms(requests, model, batch_tokens=batch_tokens)
     with model.widened():

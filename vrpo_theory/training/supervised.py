@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from vrpo_theory.batching import BATCH_TOKENS, WeightedTerms
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.randomness import Address
-from vrpo_theory.types import Budget, Masks, Response, block_length
+from vrpo_theory.types import Budget, Masks, Response, Trainable, block_length
 from vrpo_theory.weightings.plain import PLAIN
 
 DESIGN, ONE = DESIGNS["iid_count"](), Budget(1, 1)
@@ -35,7 +34,7 @@ class Supervised:
     seed: int = 0
     batch_tokens: int = BATCH_TOKENS
 
-    def backward(self, model: Any, step: int) -> float:
+    def backward(self, model: Trainable, step: int) -> float:
         """See `vrpo_theory.training.loop.Objective.backward`; nats per token."""
         numbers = range(step * self.batch, (step + 1) * self.batch)
         drawn = [(i, self.stream(i).blocks(block_length(model))) for i in numbers]
@@ -65,7 +64,7 @@ def terms(numbered: Sequence[tuple[int, Sequence[Response]]], seed: int) -> Weig
     return found
 
 
-def backward(model: Any, loss: WeightedTerms, *, scale: float = 1.0, batch_tokens: int = BATCH_TOKENS) -> float:
+def backward(model: Trainable, loss: WeightedTerms, *, scale: float = 1.0, batch_tokens: int = BATCH_TOKENS) -> float:
     """Accumulate ``scale`` times the gradient of a sum of terms in ``.grad``; return the sum, unscaled."""
     total = 0.0
     for part in loss.batches(batch_tokens, model):

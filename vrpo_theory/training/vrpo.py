@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from vrpo_theory.numerics import total
 from vrpo_theory.training import supervised
 from vrpo_theory.training.objective import PairObjective
-from vrpo_theory.types import PreferencePair
+from vrpo_theory.types import Predictor, PreferencePair, Trainable
 
 
 @dataclass(frozen=True)
@@ -18,17 +17,17 @@ class Vrpo(PairObjective):
 
     Parameters
     ----------
-    reference : Model
+    reference : Model, or what answers in its place
     stream : callable
         Pair number i; step s reads numbers s batch, ..., (s + 1) batch - 1.
     batch : int
     """
 
-    reference: Any
+    reference: Predictor
     stream: Callable[[int], PreferencePair]
     batch: int
 
-    def backward(self, model: Any, step: int) -> float:
+    def backward(self, model: Trainable, step: int) -> float:
         """See `vrpo_theory.training.loop.Objective.backward`; returns the preference loss alone."""
         batch = [(i, self.stream(i)) for i in range(step * self.batch, (step + 1) * self.batch)]
         scored = self.score(model, self.reference, batch)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vrpo_theory import plotting
 from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
@@ -53,7 +54,7 @@ def fit(variances: Mapping[Budget, float]) -> Moments:
     """
     from scipy.optimize import least_squares
 
-    def residuals(log_components: Any) -> list[float]:
+    def residuals(log_components: NDArray[np.float64]) -> list[float]:
         moments = Moments(math.nan, *np.exp(log_components).tolist())
         return [_residual(moments, budget, v) for budget, v in variances.items()]
 

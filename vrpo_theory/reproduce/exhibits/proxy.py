@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from vrpo_theory.elbo import Progress
     from vrpo_theory.exact import LossGradientMoments
 
 PARAMETERS = {"full": "full", "proxy": "up-proj"}
@@ -55,7 +56,7 @@ class Found:
         return self.moments[name, "", scheme].variance
 
 
-def study(case: Case, answer: Case, beta: float, progress: Any = None) -> Found:
+def study(case: Case, answer: Case, beta: float, progress: Progress | None = None) -> Found:
     """Both gradients from one pass over the masks, in every configuration."""
     from vrpo_theory import exact
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vrpo_theory import exact, preference, sampling
 from vrpo_theory.numerics import mean_estimate, variance_estimate
@@ -18,6 +18,9 @@ REPEATS = {"toy": 400, "real": 8}
 GRADIENT_REPEATS = {"toy": 32, "real": 8}
 NEEDS_EXACT = "the bias needs the exact score: responses are too long to enumerate, or --method mc"
 
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], Estimate]
+Samples = Mapping[Scheme, Sequence[Array]]
 Replications = Mapping[Scheme, Sequence[Sequence[Moments]]]
 
 
@@ -43,11 +46,11 @@ def _replicate(study: Study, repeats: int) -> Replications:
     return found
 
 
-def _scores(study: Study, moments: Sequence[Moments]) -> Any:
+def _scores(study: Study, moments: Sequence[Moments]) -> Array:
     return study.context.beta * np.array([m.mean for m in moments])
 
 
-def _bias(study: Study, losses: Mapping[Scheme, Any], repeats: int, known: Mapping[str, Values]) -> Measured:
+def _bias(study: Study, losses: Samples, repeats: int, known: Mapping[str, Values]) -> Measured:
     if study.answers is None:
         return Measured("bias_loss", "mc", {c: [] for c in study.configurations}, note=NEEDS_EXACT)
     truth = [float(preference.loss(study.context.beta * exact.true_margin(a))) for a in study.answers]
@@ -55,7 +58,7 @@ def _bias(study: Study, losses: Mapping[Scheme, Any], repeats: int, known: Mappi
     return Measured("bias_loss", "mc", bias, repeats, predictions(known, "bias_loss"))
 
 
-def _gradients(study: Study, scores: Mapping[Scheme, Any], repeats: int, known: Mapping[str, Values]) -> Measured:
+def _gradients(study: Study, scores: Samples, repeats: int, known: Mapping[str, Values]) -> Measured:
     """tr V grad loss_hat; s_hat of each replication is known already."""
     context = study.context
     jobs = [(c, i) for c in study.configurations for i in range(len(study.cases))]
@@ -64,7 +67,8 @@ def _gradients(study: Study, scores: Mapping[Scheme, Any], repeats: int, known: 
         values[c].append(
             sampling.gradient_variance(
                 study.cases[i], c, repeats, seed=context.seed,
-                parameters=study.parameters, beta=context.beta, batch_tokens=context.batch_tokens, scores=scores[c][i],
+                parameters=study.parameters, beta=context.beta, batch_tokens=context.batch_tokens,
+                scores=scores[c][i].tolist(),
             )
         )  # fmt: skip
     return Measured("var_gradient", "mc", values, repeats, predictions(known, "var_gradient"), study.note)
@@ -80,7 +84,7 @@ def _predicted_from_nested(study: Study, found: Replications) -> dict[Scheme, li
     return {c: [study.context.beta**2 * lemma5.variance(m, c.budget) for m in moments] for c in shared if c != nested}
 
 
-def _each(statistic: Any, samples: Mapping[Scheme, Sequence[Any]]) -> dict[Scheme, list[Estimate]]:
+def _each(statistic: Statistic, samples: Samples) -> dict[Scheme, list[Estimate]]:
     return {c: [statistic(x) for x in per_pair] for c, per_pair in samples.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any
+from typing import TypeVar
 
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.schemes import Scheme
@@ -14,7 +14,7 @@ from vrpo_theory.types import Case, Estimate
 HALF = ("bfloat16", "float16")
 NEEDS_TWO = "leaves a timestep out: n_t = 1 and n_yt > 1 have none"
 
-
+T = TypeVar("T")
 Values = Mapping[Scheme, Sequence[Estimate]]
 
 
@@ -89,7 +89,7 @@ def merged(parts: Sequence[Measured], order: Sequence[int]) -> Measured:
     )
 
 
-def _in_order(parts: Sequence[Mapping[Scheme, Sequence[Any]]], order: Sequence[int]) -> dict[Scheme, list[Any]]:
+def _in_order(parts: Sequence[Mapping[Scheme, Sequence[T]]], order: Sequence[int]) -> dict[Scheme, list[T]]:
     """Values of all processes by their places; a configuration may have none."""
     joined = {c: [x for part in parts for x in part[c]] for c in parts[0]}
     return {c: [x for _, x in sorted(zip(order, values, strict=True), key=itemgetter(0))] if values else []
