@@ -15,6 +15,7 @@ from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, DEFAULT, entrant
 from vrpo_theory.reproduce.exhibits.designs.race import Race
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.schemes import default_scheme
+from vrpo_theory.weightings.plain import PLAIN
 
 EXHIBIT = EXHIBITS["designs"]
 CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
@@ -23,6 +24,13 @@ CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
 @pytest.fixture(scope="module")
 def cells():
     return EXHIBIT.documents(Context(cases={"rough table": CASES}), repeats=60)
+
+
+def test_designs_enter_by_their_own_word_alone():
+    """One that declares no entry runs under the weights that name it, or not at all."""
+    plain = [name for name, entrant in entrants().items() if entrant.weighting == PLAIN]
+    assert sorted(plain) == sorted(entry.name for design in DESIGNS.members() for entry in design.entries())
+    assert not {"balanced", "balanced descending"} & set(plain)
 
 
 def select(cells, row, n=8):

@@ -170,18 +170,22 @@ class Exhibit:
 
     Examples
     --------
-    A table of the score's variance at two budgets, and no picture:
+    A table of the score's variance at two budgets, and its picture:
 
-    >>> from vrpo_theory import MODELS, Budget, Scheme, margin_variance, profiles, tabulate
+    >>> from vrpo_theory import MODELS, Budget, Scheme, margin_variance, plotting, profiles, tabulate
     >>> def compute(context):
     ...     (answers,) = tabulate([MODELS["tabular"].case(context.seed, 3)])
     ...     found = profiles(answers)
     ...     return [Cell("var_margin", {"n_t": n}, margin_variance(found, Scheme(budget=Budget(n)))) for n in (4, 8)]
-    >>> mine = Exhibit("mine", "Variance against the budget", "Proposition 2", compute, plot=lambda cells: None)
+    >>> def plot(cells):
+    ...     figure, (ax,) = plotting.panels(1)
+    ...     plotting.curves(ax, {"margin": ([4, 8], [cell["value"] for cell in cells])}, title="variance", xlabel="n_t", ylabel="nats^2")
+    ...     return figure
+    >>> mine = Exhibit("mine", "Variance against the budget", "Proposition 2", compute, plot)
     >>> [round(cell["value"], 3) for cell in mine.documents(Context())]
     [0.639, 0.319]
 
-    ``exhibit(mine)`` at the end of a file in ``reproduce/exhibits`` registers it.
+    ``exhibit(mine)`` at the end of a file in ``reproduce/exhibits`` registers it, and ``make figures`` draws it.
     """
 
     name: str

@@ -85,6 +85,9 @@ class Statement:
     >>> statement = Statement("jensen", "ours", r"(E s)^2 \\le E s^2", "<=", "score law", jensen)
     >>> statement.holds(statement.instance(np.random.default_rng(0)))
     True
+
+    ``@state("jensen", "ours", ...)`` above the function, in a file of the folder, registers it. A statement with
+    assumptions also gives `violated_by`, an instance where it fails without one of them.
     """
 
     name: str
@@ -113,10 +116,7 @@ class Statement:
 
 
 def state(name: str, ref: str, tex: str, relation: Relation, domain: Domain, **fields: Any) -> Callable[[Sides], Sides]:
-    """Register the decorated function as the two sides of a statement; the function itself stays as it was.
-
-    A file in the folder with ``@state("jensen", ...)`` above the function of two sides adds a statement.
-    """
+    """Register the decorated function as the two sides of a statement; the function itself stays as it was."""
 
     def register(sides: Sides) -> Sides:
         STATEMENTS.add(name, Statement(name, ref, tex, relation, domain, sides, **fields))

@@ -44,19 +44,20 @@ class Weighting(Member, ABC):
     W never depends on log-probabilities, so the estimate stays linear in them and so does its gradient. A subclass
     writes `weights`, or `Separable.scale` if a mask's weights depend on its level alone:
 
-    >>> class Unweighted(Separable):
-    ...     '''The bare masked sum, without 1/t or L/l: biased.'''
+    >>> class OverShare(Separable):
+    ...     '''The masked sum over the share of tokens that a mask hides: plain weights once more.'''
     ...
-    ...     name = "unweighted"
+    ...     name = "over_share"
     ...
     ...     def scale(self, form, level, length):
-    ...         return np.ones_like(level)
+    ...         share = np.asarray(level, dtype=float) / (length if form == "count" else 1)
+    ...         return np.where(share > 0, 1 / np.maximum(share, 1e-300), 0.0)
     >>> masks = Masks([[True, False], [True, True]], "count", [1, 2], [0, 1], [0.5, 0.5])
-    >>> Unweighted().weights(masks)
-    array([[0.5, 0. ],
+    >>> OverShare().weights(masks)
+    array([[1. , 0. ],
            [0.5, 0.5]])
 
-    ``WEIGHTINGS.add(Unweighted.name, Unweighted)`` at the end of a file in the folder registers it.
+    ``WEIGHTINGS.add(OverShare.name, OverShare)`` at the end of a file in the folder registers it.
     """
 
     keeps_row_sums: ClassVar[bool] = True
