@@ -19,7 +19,7 @@ EXAMPLE = "power_strata(power=2.0), two_way(), n_t=8, n_yt=1, groups=2"
 DEFAULT = "default"
 """In the place of a design: that of `DEFAULT_MEMBERS`, and its weights unless others are given."""
 DEFAULT_MEMBERS = (BalancedByLength(), ContextWeights())
-"""Design and weights of whoever says nothing, and knows nothing of the models.
+"""Design and weights where none are given, and nothing is known of the models.
 
 Strata of power 1.25 with bounds that need not be whole, balanced masks, context weights. What depends on n and L is the
 design's: strata are narrower where masks are more, and masks choose in ascending or descending l. Of what was tried it

@@ -179,7 +179,8 @@ class Exhibit:
     ...     return [Cell("var_margin", {"n_t": n}, margin_variance(found, Scheme(budget=Budget(n)))) for n in (4, 8)]
     >>> def plot(cells):
     ...     figure, (ax,) = plotting.panels(1)
-    ...     plotting.curves(ax, {"margin": ([4, 8], [cell["value"] for cell in cells])}, title="variance", xlabel="n_t", ylabel="nats^2")
+    ...     line = [4, 8], [cell["value"] for cell in cells]
+    ...     plotting.curves(ax, {"margin": line}, title="variance", xlabel="n_t", ylabel="nats^2")
     ...     return figure
     >>> mine = Exhibit("mine", "Variance against the budget", "Proposition 2", compute, plot)
     >>> [round(cell["value"], 3) for cell in mine.documents(Context())]
