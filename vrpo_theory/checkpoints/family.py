@@ -23,7 +23,7 @@ BLOCK_KEY = "block_size"
 
 
 class Facts(NamedTuple):
-    """Facts of a checkpoint, each with where it was found; None was found nowhere, and where says what to do.
+    """Facts of a checkpoint, each with the place where it was found; for a value of None, ``where`` says what to do.
 
     A block length of None under full attention is a fact.
     """

@@ -63,7 +63,7 @@ class Wrapped(TorchModel):
 
     @property
     def outline(self) -> str:
-        """Hash of what `fingerprint` covers, but for a sample alone of each tensor's values: cheap, and no identity."""
+        """As `fingerprint`, from a sample of each tensor's values: quick, but models that differ elsewhere share it."""
         return digest(self.module, self._identity(), sampled=True)
 
     def accept_fingerprint(self, known: str) -> None:
@@ -115,7 +115,7 @@ class Wrapped(TorchModel):
         return self.log_prob(tokens, answer, mask, attention)
 
     def require_sound(self) -> None:
-        """InputError if a trial shows that the loaded model cannot be scored; a kind that can be wrong overrides it."""
+        """InputError if a trial shows that the loaded model scores wrongly; subclasses that need one override this."""
 
     def checkpoint_gradients(self) -> None:
         """Recompute the activations of a block in the backward pass instead of keeping them: the same numbers."""
@@ -136,7 +136,7 @@ class Wrapped(TorchModel):
 
     @contextmanager
     def widened(self) -> Iterator[Self]:
-        """With half-precision weights as float32 for a while: the same values, so the change is that of computing."""
+        """Hold half-precision weights as float32 for a while: the same values, so that only the arithmetic changes."""
         narrow = [p for p in self.module.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
         kept = [p.data for p in narrow]
         try:

@@ -1,4 +1,4 @@
-"""Which tokens see which: everything that is no padding, or blocks and all that lies before them."""
+"""Which tokens see which: all but padding, or each block and what lies before it."""
 
 from __future__ import annotations
 
