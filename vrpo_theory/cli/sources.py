@@ -23,7 +23,7 @@ NAMED = {
 }
 """The three that go together; a command may require them."""
 READ = {
-    "limit": (Annotated[int | None, typer.Option(min=1, max=2**62, help="only the first N pairs")], None),
+    "limit": (Annotated[int | None, typer.Option(min=1, max=10**9, help="only the first N pairs")], None),
     "truncate": (
         Annotated[bool, typer.Option("--truncate", help="shorten prompts and answers that are too long for the model")],
         False,
