@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+JsonValue: TypeAlias = Any
+"""What JSON holds: null, a boolean, a number, a text, or a list or an object of such; readers check what they need."""
+Document: TypeAlias = dict[str, JsonValue]
+"""A JSON object that is being written."""
+Fields: TypeAlias = Mapping[str, JsonValue]
+"""One that is read."""
 
-def finite(document: Any) -> tuple[Any, list[str]]:
+
+def finite(document: Any) -> tuple[JsonValue, list[str]]:
     """A document that JSON can hold, and the values that were lost, such as ``"interval[1] is inf"``.
 
     Parameters
@@ -22,7 +29,7 @@ def finite(document: Any) -> tuple[Any, list[str]]:
     return (_cleaned(plain) if lost else plain), lost
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> JsonValue:
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
     if isinstance(value, Mapping):
@@ -30,7 +37,7 @@ def _plain(value: Any) -> Any:
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+def _numbers(value: JsonValue, path: str = "") -> Iterator[tuple[str, float]]:
     """Every number with a fraction, and where it stands."""
     if isinstance(value, float):
         yield path, value
@@ -42,7 +49,7 @@ def _numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
             yield from _numbers(part, f"{path}[{k}]")
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {k: _cleaned(v) for k, v in value.items()}
     if isinstance(value, list):

@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from vrpo_theory.couplings import Contrast, Coupling, Draw
 from vrpo_theory.designs.base import DESIGNS, Design
 from vrpo_theory.designs.iid import IidCount
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
 from vrpo_theory.scheme_text import DEFAULT_MEMBERS, EXAMPLE, KEYS, RARE, document_of, member, spelt_out
@@ -144,7 +145,7 @@ class Scheme:
         groups = range(self.groups)
         return tuple(draw for group in groups for draw in self.draw(pair, seed=seed, repeat=repeat, group=group))
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """JSON form, read back by `from_document`; `RARE` keys are there only where they are used."""
         told = {
             "design": self.design.address,
@@ -158,7 +159,7 @@ class Scheme:
         return told | rare | ({} if self.rejected is None else {"rejected": self.rejected.address})
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
+    def from_document(cls, document: Fields) -> Self:
         """From the JSON form, or that of a plan that holds it as "run"; what is left out is VRPO's choice.
 
         The design ``default`` stands for `default_scheme`'s, and for its weights where none are given.

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from vrpo_theory import batching, elbo, exact, preference, sampling
 from vrpo_theory.couplings import Coupling
+from vrpo_theory.documents import Document
 from vrpo_theory.schemes import VRPO, Scheme, default_scheme
 from vrpo_theory.types import ROLES, SIDES, Case, Role, Side
-
-Document = dict[str, Any]
 
 
 def score_pairs(

@@ -9,7 +9,7 @@ from typing import Any
 from vrpo_theory.auditing.cells import OUT_OF_TIME, AuditCell
 from vrpo_theory.auditing.diagnosis import Finding, heaviest_tail
 from vrpo_theory.auditing.generators import GeneratorUse
-from vrpo_theory.documents import finite
+from vrpo_theory.documents import Document, finite
 from vrpo_theory.errors import CheckError, UndecidedError
 from vrpo_theory.tables import table
 
@@ -88,7 +88,7 @@ class Audit:
         if self.verdict == "undecided":
             raise UndecidedError(f"undecided: {self.reason}")
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """The audit as JSON: bounds that do not exist are null."""
         return {
             "verdict": self.verdict,
@@ -129,7 +129,7 @@ LEGEND = (
 )
 
 
-def _cell(cell: AuditCell) -> dict[str, Any]:
+def _cell(cell: AuditCell) -> Document:
     called = bool(cell.values)
     variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
     return {

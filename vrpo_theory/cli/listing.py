@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from vrpo_theory.cli.options import Json
 from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.tables import terminal_width
+
+if TYPE_CHECKING:
+    from vrpo_theory.documents import Document
 
 Family = Literal["designs", "weightings", "losses", "samplers", "models", "exhibits", "statements"]
 FAMILIES = {
@@ -42,14 +45,14 @@ def listed(family: Family) -> str:
     return _text(_members(family), terminal_width())
 
 
-def _members(family: Family) -> list[dict[str, Any]]:
+def _members(family: Family) -> list[Document]:
     import vrpo_theory
 
     registry = getattr(vrpo_theory, family.upper())
     return [_entry(name, registry.aliases(name), _description(family, registry, name)) for name in registry.names()]
 
 
-def _entry(name: str, aliases: tuple[str, ...], description: str) -> dict[str, Any]:
+def _entry(name: str, aliases: tuple[str, ...], description: str) -> Document:
     return {"name": name, "aliases": list(aliases), "description": description}
 
 
@@ -64,7 +67,7 @@ def _description(family: Family, registry: Any, name: str) -> str:
     return (inspect.getdoc(member) or "").partition("\n")[0]
 
 
-def _text(entries: list[dict[str, Any]], width: int | None) -> str:
+def _text(entries: list[Document], width: int | None) -> str:
     """A line per member, descriptions below one another; on a terminal they are wrapped."""
     labels = [e["name"] + (f" ({', '.join(e['aliases'])})" if e["aliases"] else "") for e in entries]
     indent = max(map(len, labels)) + 2

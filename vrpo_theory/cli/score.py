@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, told
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.couplings import Coupling
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.runs.console import exit_codes, print_json, say, show, show_table
 from vrpo_theory.runs.inputs import Sources
@@ -115,7 +115,7 @@ def _scheme(source: str | None, **options: Any) -> Scheme | None:
     return found
 
 
-def _print(documents: list[dict[str, Any]], origin: dict[str, Any], *, as_json: bool) -> None:
+def _print(documents: list[Document], origin: Document, *, as_json: bool) -> None:
     if as_json:
         print_json({"pairs": documents, "provenance": origin})
         return
@@ -129,12 +129,12 @@ def _print(documents: list[dict[str, Any]], origin: dict[str, Any], *, as_json: 
         show(f"{count} of {len(documents)} pairs: {note}")
 
 
-def _notes(document: Mapping[str, Any]) -> list[str]:
+def _notes(document: Fields) -> list[str]:
     few = document["stderr"] and document["df"] is not None and document["df"] < FEW
     return [note for note in (document["note"], ROUGH * bool(few)) if note]
 
 
-def _text(name: str, document: Mapping[str, Any]) -> str:
+def _text(name: str, document: Fields) -> str:
     """A number as far as it is known: exact ones to six digits, estimated ones as their error allows."""
     value, df = document[name], document["df"]
     if not isinstance(value, float):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from vrpo_theory.documents import Document
 from vrpo_theory.planning.planner import LEVEL, Forecast
 from vrpo_theory.planning.recommend import SHOWN, Plan
 from vrpo_theory.schemes import Scheme
@@ -18,7 +18,7 @@ GROUPS = 2
 """Independent estimates that the printed command averages: the fewest that give every score a standard error."""
 
 
-def document(plan: Plan, options: Sequence[str] = ()) -> dict[str, Any]:
+def document(plan: Plan, options: Sequence[str] = ()) -> Document:
     """JSON of a plan: what to run, what it is predicted to give, and everything it was chosen from.
 
     Parameters
@@ -102,7 +102,7 @@ def _ranking(title: str, rows: Sequence[tuple[Scheme, Estimate]], width: int | N
     return table(header, [[plus_minus(v), str(s)] for s, v in rows], title=title, left={1}, width=width)
 
 
-def _forecast(f: Forecast) -> dict[str, Any]:
+def _forecast(f: Forecast) -> Document:
     return f.scheme.document() | {
         "var_score": f.variance.value,
         "stderr": f.variance.stderr,

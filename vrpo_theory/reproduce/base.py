@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vrpo_theory.batching import BATCH_TOKENS
-from vrpo_theory.documents import finite
+from vrpo_theory.documents import Document, Fields, finite
 from vrpo_theory.elbo import Progress
 from vrpo_theory.preference import BETA, require_beta
 from vrpo_theory.registry import Registry
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Cases = Mapping[str, Sequence[Case]]
+Cells = Sequence[Fields]
+"""Cells as JSON has them."""
 
 EXHIBITS: Registry[Exhibit] = Registry("exhibit", "vrpo_theory.reproduce.exhibits")
 
@@ -49,7 +51,7 @@ class Cell:
     """
 
     row: str
-    column: Mapping[str, Any]
+    column: Fields
     value: float | None
     stderr: float | None = None
     df: float | None = None
@@ -64,9 +66,9 @@ class Cell:
     verdict: str | None = None
     note: str = ""
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """As JSON: numbers that are not finite become null, and the note says so."""
-        clean: dict[str, Any]
+        clean: Document
         clean, lost = finite(asdict(self))
         return clean | {"note": "; ".join(filter(None, [self.note, *lost]))}
 
@@ -120,7 +122,7 @@ class Context:
         require_beta(self.beta)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Document:
         """All that a number may depend on: cases are recorded as models and pairs, and bars move no number."""
         told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cases", "own", "progress")}
         return told | asdict(self.own)
@@ -193,7 +195,7 @@ class Exhibit:
     title: str
     paper_ref: str
     compute: Callable[[Context], list[Cell]]
-    plot: Callable[[Sequence[Mapping[str, Any]]], Figure]
+    plot: Callable[[Cells], Figure]
     cases: Callable[[Context], Cases] = lambda context: {}
     aliases: tuple[str, ...] = ()
     scales: tuple[str, ...] = ("toy",)
@@ -205,7 +207,7 @@ class Exhibit:
         mine = self.options(**own) if own or not isinstance(context.own, self.options) else context.own
         return replace(context, cases=context.cases or self.cases(context), own=mine)
 
-    def documents(self, context: Context, **own: Any) -> list[dict[str, Any]]:
+    def documents(self, context: Context, **own: Any) -> list[Document]:
         """Cells as JSON; ``own`` are values of the exhibit's own options."""
         return [cell.document() for cell in self.compute(self.ready(context, **own))]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
 
 from vrpo_theory import rounding
-from vrpo_theory.reproduce.base import Cases
+from vrpo_theory.documents import Fields
+from vrpo_theory.reproduce.base import Cases, Cells
 from vrpo_theory.types import ROLES, Case, Model, PreferencePair
 
 ENGINE = 1e-6
@@ -32,12 +33,12 @@ class Tolerance(NamedTuple):
     relative: float = ENGINE
     nats: float = ZERO
 
-    def of(self, cell: Mapping[str, Any]) -> tuple[float, float]:
+    def of(self, cell: Fields) -> tuple[float, float]:
         """Relative and absolute, of a cell's numbers."""
         return self.relative, self.nats if cell.get("unit") == "nats" and "bias" not in cell["row"] else ZERO
 
 
-def differences(stored: Sequence[Mapping[str, Any]], fresh: Sequence[Mapping[str, Any]], cases: Cases) -> Iterator[str]:
+def differences(stored: Cells, fresh: Cells, cases: Cases) -> Iterator[str]:
     """Where two lists of cells differ by more than rounding can make of it, on any machine.
 
     Parameters

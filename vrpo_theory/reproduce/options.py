@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vrpo_theory.documents import Fields
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.types import Budget
@@ -52,7 +52,7 @@ def declared(kinds: list[type[Options]]) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-def given(kind: type[Options], values: Mapping[str, Any]) -> Options:
+def given(kind: type[Options], values: Fields) -> Options:
     """An exhibit's options from those of the command line."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib import resources
-from typing import Any
 
 from vrpo_theory.couplings import Coupling
+from vrpo_theory.documents import Document
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Budget
 
 
 @cache
-def tables() -> dict[str, Any]:
+def tables() -> Document:
     """All printed tables; keys as in ``paper_tables.json``."""
     text = resources.files("vrpo_theory.reproduce").joinpath("paper_tables.json").read_text()
-    found: dict[str, Any] = json.loads(text)
+    found: Document = json.loads(text)
     return found
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from vrpo_theory import tables
-from vrpo_theory.reproduce.base import Exhibit
+from vrpo_theory.documents import Document, Fields
+from vrpo_theory.reproduce.base import Cells, Exhibit
 from vrpo_theory.runs.console import show, show_table
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.uncertainty import with_error
-
-Cells = Sequence[Mapping[str, Any]]
 
 MOST_COLUMNS = 8
 MANY_PAIRS = 16
@@ -39,16 +37,16 @@ def grid(cells: Cells) -> Iterator[tuple[str, list[str], list[list[str]]]]:
         yield model, table[0], table[1:]
 
 
-def _with_unit(cell: Mapping[str, Any]) -> str:
+def _with_unit(cell: Fields) -> str:
     return f"{cell['row']}  ({cell['unit']})" if cell["unit"] else str(cell["row"])
 
 
-def configuration(scheme: Scheme) -> dict[str, Any]:
+def configuration(scheme: Scheme) -> Document:
     """A scheme of iid counts as part of a cell's column."""
     return {"n_t": scheme.budget.n_t, "n_yt": scheme.budget.n_yt, "shared": scheme.coupling.shared}
 
 
-def column_label(column: Mapping[str, Any]) -> str:
+def column_label(column: Fields) -> str:
     """A configuration as "4x1" (n_t x n_yt), other columns as their values."""
     rest = {k: v for k, v in column.items() if k != "model"}
     if {"n_t", "n_yt", "shared"} <= rest.keys():
@@ -75,7 +73,7 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
             yield line(name, text)
 
 
-def _telling(cell: Mapping[str, Any]) -> bool:
+def _telling(cell: Fields) -> bool:
     """Whether a cell's interval says more than its value."""
     interval, pairs = cell["interval"], cell["n_pairs"]
     return interval is not None and pairs >= MANY_PAIRS and interval[0] < interval[1]
@@ -113,7 +111,7 @@ def computed(cells: Cells) -> Cells:
     return [c for c in cells if c["method"] != "paper"]
 
 
-def markdown(exhibit: Exhibit, document: Mapping[str, Any]) -> str:
+def markdown(exhibit: Exhibit, document: Fields) -> str:
     """The whole exhibit as a Markdown page, without the rows that the paper alone has."""
     cells = computed(document["cells"])
     parts = [f"# {exhibit.title}", f"{exhibit.paper_ref}. {'; '.join(legend(cells))}".strip()]
@@ -140,7 +138,7 @@ def notes(cells: Cells) -> list[str]:
     return [f"{', '.join(dict.fromkeys(rows))}: {note}" for note, rows in said.items()]
 
 
-def print_tables(exhibit: Exhibit, document: Mapping[str, Any], *, paper: bool = False) -> None:
+def print_tables(exhibit: Exhibit, document: Fields, *, paper: bool = False) -> None:
     """Print how to read the exhibit, its tables and its notes; with ``paper``, also rows that the paper alone has."""
     cells = document["cells"] if paper else computed(document["cells"])
     width = tables.terminal_width()

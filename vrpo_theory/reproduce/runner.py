@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from vrpo_theory import plotting
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import CheckError, InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.reproduce import report
@@ -21,8 +21,6 @@ from vrpo_theory.runs.console import print_json, say
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.runs.provenance import provenance, signed, unaltered
 from vrpo_theory.runs.recording import opened, replayed
-
-Document = dict[str, Any]
 
 
 def find(names: Sequence[str]) -> list[Exhibit]:
@@ -142,7 +140,7 @@ class Order:
 
     exhibits: Sequence[Exhibit]
     context: Context
-    own: Mapping[str, Any]
+    own: Fields
     sources: Sources
     out: Path
     store: Path | None = None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.plotting import Line, Points
-from vrpo_theory.reproduce.report import Cells, column_label
+from vrpo_theory.reproduce.base import Cells
+from vrpo_theory.reproduce.report import column_label
 
-Label = Callable[[Mapping[str, Any]], str]
+Label = Callable[[Fields], str]
 """Of a cell's column."""
 
 
@@ -17,9 +19,7 @@ def models(cells: Cells) -> list[str]:
     return list(dict.fromkeys(c["column"]["model"] for c in cells))
 
 
-def lines(
-    cells: Cells, label: Label, x: str, value: Callable[[Mapping[str, Any]], Any] | None = None
-) -> dict[str, Line]:
+def lines(cells: Cells, label: Label, x: str, value: Callable[[Fields], Any] | None = None) -> dict[str, Line]:
     """One line per label (and method, where there are several): values against an entry of the column."""
     found: dict[str, tuple[list[Any], list[Any]]] = {}
     for cell, name in _named(cells, label):
@@ -31,7 +31,7 @@ def lines(
 
 def points(cells: Cells, label: Label, place: Label = column_label) -> dict[str, Points]:
     """Values with standard errors by place, one series per label (and method, where there are several)."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Document] = {}
     for cell, name in _named(cells, label):
         found.setdefault(name, {})[place(cell["column"])] = (cell["value"], cell["stderr"])
     return dict(found)
@@ -42,6 +42,6 @@ def printed(cells: Cells) -> Points:
     return {column_label(c["column"]): (c["paper"], None) for c in cells}
 
 
-def _named(cells: Cells, label: Label) -> list[tuple[Mapping[str, Any], str]]:
+def _named(cells: Cells, label: Label) -> list[tuple[Fields, str]]:
     several = len({c["method"] for c in cells}) > 1
     return [(c, label(c["column"]) + (f", {c['method']}" if several else "")) for c in cells]

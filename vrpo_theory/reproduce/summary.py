@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.documents import Document
 from vrpo_theory.numerics import total
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import combined, ratio_of_sums
@@ -29,7 +30,7 @@ def joined(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
-def over_pairs(estimates: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
+def over_pairs(estimates: Sequence[Estimate], seed: int, note: str = "") -> Document:
     """Cell fields of a mean over pairs; its error is Monte Carlo's alone, its interval the spread over pairs."""
     values = np.array([e.value for e in estimates])
     spread = _spread((values,), values, lambda x, axis=-1: x.mean(axis), seed)
@@ -42,7 +43,7 @@ def mean_over_pairs(estimates: Sequence[Estimate]) -> Estimate:
     return combined(mean, [(e, 1 / len(estimates)) for e in estimates])
 
 
-def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
+def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: int, note: str = "") -> Document:
     """Cell fields of a ratio of two means over the same pairs; pairs are resampled together.
 
     Null, with a note, where the mean below is 0; the median is over the pairs that have a ratio of their own. A list
@@ -58,7 +59,7 @@ def ratio_of_means(above: Sequence[Estimate], below: Sequence[Estimate], seed: i
     return _fields(ratio, joined(note, lost), spread)
 
 
-def geometric_mean(ratios: Sequence[Estimate], seed: int, note: str = "") -> dict[str, Any]:
+def geometric_mean(ratios: Sequence[Estimate], seed: int, note: str = "") -> Document:
     """Cell fields of the geometric mean of ratios, its error Monte Carlo's alone; over those that are above 0."""
     found = [r for r in ratios if r.value > 0]
     lost = f"{len(ratios) - len(found)} of {len(ratios)} ratios are undefined or not above 0, and left out"
@@ -71,13 +72,13 @@ def geometric_mean(ratios: Sequence[Estimate], seed: int, note: str = "") -> dic
     return _fields(combined(mean, [(r, mean / r.value / len(found)) for r in found]), note, spread)
 
 
-def _fields(estimate: Estimate, note: str, spread: dict[str, Any]) -> dict[str, Any]:
+def _fields(estimate: Estimate, note: str, spread: Document) -> Document:
     value = None if math.isnan(estimate.value) else estimate.value
     notes = joined(note, estimate.note, spread.pop("note"))
     return {"value": value, "stderr": estimate.stderr, "df": estimate.df, "note": notes, **spread}
 
 
-def _spread(samples: tuple[Array, ...], own: Array, statistic: Statistic, seed: int) -> dict[str, Any]:
+def _spread(samples: tuple[Array, ...], own: Array, statistic: Statistic, seed: int) -> Document:
     """Median of the pairs' own values, bootstrap interval of the statistic, and why either is missing."""
     pairs = len(samples[0])
     if pairs < 2:

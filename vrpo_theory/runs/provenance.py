@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import vrpo_theory
 from vrpo_theory.data.template import CLOCK
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.types import Case, Model
 
@@ -24,7 +25,7 @@ PACKAGES = ("numpy", "scipy", "torch", "transformers", "peft")
 """Libraries that the numbers pass through; peft, which adapters need, may be absent."""
 
 
-def provenance(options: Mapping[str, Any], cases: Mapping[str, Sequence[Case]]) -> dict[str, Any]:
+def provenance(options: Fields, cases: Mapping[str, Sequence[Case]]) -> Document:
     """Everything the numbers depend on, and a digest of it under "inputs"; `signed` adds that of the numbers.
 
     Parameters
@@ -45,7 +46,7 @@ def provenance(options: Mapping[str, Any], cases: Mapping[str, Sequence[Case]]) 
     )
 
 
-def made_with() -> dict[str, Any]:
+def made_with() -> Document:
     """Paper, code and versions of packages."""
     return {
         "paper": "arXiv 2505.19223v2",
@@ -54,22 +55,22 @@ def made_with() -> dict[str, Any]:
     }
 
 
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
+def sealed(record: Document) -> Document:
     """The record with its digest under "inputs", and with what numbers should not depend on."""
     return record | {"inputs": _digest(record), "commit": _commit(), "machine": platform.platform()}
 
 
-def signed(document: dict[str, Any]) -> dict[str, Any]:
+def signed(document: Document) -> Document:
     """A document of cells and provenance, with a digest of its cells in the latter."""
     return document | {"provenance": document["provenance"] | {"cells": _digest(document["cells"])}}
 
 
-def unaltered(document: Mapping[str, Any]) -> bool:
+def unaltered(document: Fields) -> bool:
     """Whether the cells of a document are those that it was signed with; False without a digest."""
     return bool(document["provenance"].get("cells") == _digest(document["cells"]))
 
 
-def record_fields(options: Mapping[str, Any], sources: Sources, cases: Sequence[Case]) -> dict[str, Any]:
+def record_fields(options: Fields, sources: Sources, cases: Sequence[Case]) -> Document:
     """What a sample store writes down of a run; the first four must be equal in all runs of a store.
 
     Evaluations are kept under model, response and mask, so that seeds, designs, pairs, tokenizers and folders cannot

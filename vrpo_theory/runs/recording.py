@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from vrpo_theory.data import read_pairs
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.runs.console import say
@@ -32,11 +33,11 @@ CONDITIONS = ("code", "versions", "device", "dtype")
 """Fields on which all runs of a store agree: what moves an evaluation other than model, response and mask, the three
 that it is kept under. Other fields are written down with the run."""
 
-Row = dict[str, Any]
+Row = Document
 
 
 @contextmanager
-def opened(sources: Sources, store: Path | None, options: Mapping[str, Any], rank: int = 0) -> Iterator[list[Case]]:
+def opened(sources: Sources, store: Path | None, options: Fields, rank: int = 0) -> Iterator[list[Case]]:
     """Cases as `read_cases` reads them, recorded in a folder where one is named, with the options of the run."""
     if store is not None:
         require_writable(store)
@@ -49,7 +50,7 @@ def opened(sources: Sources, store: Path | None, options: Mapping[str, Any], ran
 
 
 @contextmanager
-def recorded(cases: Sequence[Case], folder: Path, fields: Mapping[str, Any], rank: int = 0) -> Iterator[list[Case]]:
+def recorded(cases: Sequence[Case], folder: Path, fields: Fields, rank: int = 0) -> Iterator[list[Case]]:
     """The same cases, with every evaluation kept in a folder and none made twice.
 
     A store grows: other pairs, more of them, other seeds, designs, batches or models, renamed folders all go on with
@@ -76,7 +77,7 @@ def recorded(cases: Sequence[Case], folder: Path, fields: Mapping[str, Any], ran
 
 
 @contextmanager
-def replayed(folder: Path) -> Iterator[tuple[list[Case], dict[str, Any]]]:
+def replayed(folder: Path) -> Iterator[tuple[list[Case], Document]]:
     """The cases of a store without its models, and the fields of its last run.
 
     They are all pairs that were recorded under the last run's models; what was not recorded is an error when asked.
@@ -103,7 +104,7 @@ def replayed(folder: Path) -> Iterator[tuple[list[Case], dict[str, Any]]]:
 class _Absent(Recorded):
     """A model that is known by its record alone."""
 
-    def __init__(self, store: SampleStore, described: Mapping[str, Any]) -> None:
+    def __init__(self, store: SampleStore, described: Fields) -> None:
         super().__init__(None, store, str(described["fingerprint"]))
         for name in (*DESCRIBED, BLOCKS):
             object.__setattr__(self, name, described.get(name))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+
+from vrpo_theory.documents import Fields
 
 SHOWN = 80
 """Characters of a value in an error."""
 
 
-def encode(manifest: Mapping[str, Any]) -> dict[str, str]:
+def encode(manifest: Fields) -> dict[str, str]:
     """Every field as JSON text."""
     return {name: json.dumps(value, sort_keys=True, allow_nan=False) for name, value in manifest.items()}
 

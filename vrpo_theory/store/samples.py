@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError
 from vrpo_theory.locks import hold
 from vrpo_theory.store import _file, _manifest, _rows
@@ -56,9 +56,7 @@ class SampleStore:
         self.remarks = [f"{folder}: {r}" for r in dict.fromkeys(file.access.remark for file in files) if r]
 
     @classmethod
-    def open(
-        cls, folder: Path | str, manifest: Mapping[str, Any], *, rank: int = 0, free: Collection[str] = ()
-    ) -> SampleStore:
+    def open(cls, folder: Path | str, manifest: Fields, *, rank: int = 0, free: Collection[str] = ()) -> SampleStore:
         """Open a folder to write as one rank, and to read all ranks; make what does not exist.
 
         Parameters
@@ -100,9 +98,7 @@ class SampleStore:
             return store
 
     @classmethod
-    def read(
-        cls, folder: Path | str, manifest: Mapping[str, Any] | None = None, *, free: Collection[str] = ()
-    ) -> SampleStore:
+    def read(cls, folder: Path | str, manifest: Fields | None = None, *, free: Collection[str] = ()) -> SampleStore:
         """Open a folder to read; with no manifest its files need only agree among themselves. Raises as `open` does."""
         folder = Path(folder)
         paths = _paths(folder)
@@ -114,7 +110,7 @@ class SampleStore:
             return cls(folder, files, None, stack.pop_all())
 
     @property
-    def manifest(self) -> dict[str, Any]:
+    def manifest(self) -> Document:
         """What the numbers depend on, as it was given when the store was made."""
         return {name: json.loads(value) for name, value in self._files[0].manifest().items()}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Fields
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import enumerable, tabulated
 from vrpo_theory.reproduce.options import POOL, Pooled
 from vrpo_theory.reproduce.report import configuration
@@ -78,7 +79,7 @@ def _pooled(model: str, cases: Sequence[Case], context: Context) -> tuple[Varian
     return variance, "pooled"
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """One panel per model: variance against n_yt, a line for each n and coupling."""
     part = [c for c in cells if c["row"] == "var_score"]
     figure, axes = plotting.panels(len(models(part)))
@@ -89,7 +90,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _label(column: Mapping[str, Any]) -> str:
+def _label(column: Fields) -> str:
     return f"n = {column['n']}, {'shared' if column['shared'] else 'not shared'}"
 
 

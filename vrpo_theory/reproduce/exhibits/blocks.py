@@ -6,14 +6,14 @@ response of any length has an exact score after 2^b - 1 passes; with fewer, its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.models import MODELS
-from vrpo_theory.reproduce.base import Cases, Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cases, Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.summary import over_pairs
 from vrpo_theory.reproduce.toys import SEEDS
@@ -63,7 +63,7 @@ def _profiles(case: Case) -> dict[Side, list[Profile]]:
     return {side: [exact.gap_profile(b, case.policy, case.reference) for b in case.parts(side)] for side in SIDES}
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Variance at 8 passes against block length; dotted where as many passes, or fewer, would be exact."""
     figure, axes = plotting.panels(2)
     variances = [c for c in cells if c["row"] == "var_score"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vrpo_theory import plotting, sharpness
 from vrpo_theory.randomness import Address
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.statements import STATEMENTS, Statement
 from vrpo_theory.statements.base import Instance
@@ -70,7 +70,7 @@ def _random(statement: Statement, context: Context) -> list[Instance]:
     return [statement.instance(np.random.default_rng(int(u * 2**53))) for u in stream]
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Best ratio of every inequality, paper's and sharp forms apart."""
     ratios = [c for c in cells if c["column"]["quantity"].endswith(RATIO)]
     figure, (axes,) = plotting.panels(1, width=9.0, height=plotting.row_height(len({c["row"] for c in ratios})))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.paper import tables
 from vrpo_theory.reproduce.series import lines, points, printed
 from vrpo_theory.statements import lemma5
@@ -95,7 +95,7 @@ def _repeats() -> Iterator[Cell]:
             yield Cell("repeats_needed", column, value, n_pairs=protocol["pairs"], paper=protocol["repeats"], note=note)
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Printed variances beside the fit; repeats needed beside those made."""
     figure, (variances, repeats) = plotting.panels(2)
     part = [c for c in cells if c["row"] == "var_score"]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from vrpo_theory import plotting
 from vrpo_theory.instances import gaussian
 from vrpo_theory.numerics import log_sigmoid, mean_estimate, variance_estimate
 from vrpo_theory.randomness import Address, content_key
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.statements import loss
@@ -85,7 +85,7 @@ def _moments(variance: float, sample: NDArray[np.float64]) -> Iterator[Cell]:
             yield cell(name, value=float(bound(variance)))
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Panel (a), and panel (b) as one panel per row, bounds included."""
     figure, (shapes, *moments) = plotting.panels(3)
     (middle, heights), *_ = _lines(cells, "histogram", "x").values() or [([], [])]
@@ -100,7 +100,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _lines(cells: Sequence[Mapping[str, Any]], row: str, variable: str) -> dict[str, plotting.Line]:
+def _lines(cells: Cells, row: str, variable: str) -> dict[str, plotting.Line]:
     return lines([c for c in cells if c["row"] == row], lambda column: row, variable)
 
 

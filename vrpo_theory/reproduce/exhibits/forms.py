@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.designs import DESIGNS, Design
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Document
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
@@ -39,11 +40,11 @@ def compute(context: Context) -> list[Cell]:
     ]
 
 
-def _time(floor: float) -> dict[str, Any]:
+def _time(floor: float) -> Document:
     return {"form": "time", "floor": floor}
 
 
-def _designs() -> list[tuple[dict[str, Any], Design]]:
+def _designs() -> list[tuple[Document, Design]]:
     timed = [(_time(floor), DESIGNS["iid_time"](floor)) for floor in FLOORS]  # type: ignore[call-arg]
     return [(COUNT, DESIGNS["iid_count"]()), *timed]
 
@@ -80,7 +81,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
         yield Cell("bias_score", column, **over_pairs(bias, context.seed), unit="nats")
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Variance against the floor: relative to the count form on each model, and of independent tokens by length."""
     timed = [c for c in cells if c["column"]["form"] == "time"]
     models = lines([c for c in timed if c["row"] == "var_score_ratio"], lambda column: column["model"], "floor")

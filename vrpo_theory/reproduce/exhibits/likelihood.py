@@ -8,9 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
+from vrpo_theory.documents import Fields
 from vrpo_theory.numerics import total
 from vrpo_theory.preference import loss
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.paper import configurations
 from vrpo_theory.reproduce.report import column_label, configuration
@@ -90,7 +91,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
         yield from _pair(model, comparison)
 
 
-def _cell(row: str, column: Mapping[str, Any], value: float | None = None, **about: Any) -> Cell:
+def _cell(row: str, column: Fields, value: float | None = None, **about: Any) -> Cell:
     note = joined(NOTES.get(row, ""), about.pop("note", ""))
     return Cell(row, column, value, unit=UNITS.get(row, "nats"), note=note, **about)
 
@@ -126,7 +127,7 @@ def _pair(model: str, found: Comparison) -> Iterator[Cell]:
         yield _cell("monte_carlo_bias", where, bias, n_pairs=1)
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """One panel per model, one point per pair: the bias of the ELBO gap, then that of every configuration."""
     part = [c for c in cells if c["row"] in ("elbo_gap_bias", "monte_carlo_bias") and c["n_pairs"] == 1]
     part = [c for c in part if c["column"].get("pair", "mean") != "mean"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Document
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.summary import over_pairs
 from vrpo_theory.reproduce.toys import toys
@@ -54,7 +55,7 @@ def _components(model: str, found: Sequence[Profile], context: Context) -> Itera
     yield Cell("share_time", column, **_share(moments, context.seed))
 
 
-def _share(moments: Sequence[Moments], seed: int) -> dict[str, Any]:
+def _share(moments: Sequence[Moments], seed: int) -> Document:
     """V_t of V_t + V_yt, over the responses that have any variance."""
     parts = [(float(m.v_time or 0.0), float(m.v_mask or 0.0)) for m in moments]
     found = [Estimate(time / (time + mask)) for time, mask in parts if time + mask]
@@ -87,7 +88,7 @@ def _counts(length: int) -> list[int]:
     return sorted(powers | {length * eighth // 8 for eighth in SHARES})
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Variance by share of masked tokens, short and long responses; shares of V_t by length."""
     figure, axes = plotting.panels(3)
     for ax, models, title in ((axes[0], SHORT, "eight tokens"), (axes[1], LONG, "Markov chains")):
@@ -103,7 +104,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _line(cells: Sequence[Mapping[str, Any]], model: str) -> plotting.Line:
+def _line(cells: Cells, model: str) -> plotting.Line:
     """Against the share of masked tokens, without variances of exactly 0 (all masked), which a log axis cannot show."""
     counts = [c["column"]["l"] for c in cells if c["column"].get("model") == model and "l" in c["column"]]
     part = [c for c in cells if c["row"] == "var_term" and c["column"]["model"] == model]

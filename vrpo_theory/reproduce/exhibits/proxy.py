@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Fields
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.paper import configurations, tables
 from vrpo_theory.reproduce.report import column_label, configuration
 from vrpo_theory.reproduce.series import models, points, printed
@@ -88,7 +89,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
         yield from _pair(one, {"model": model, "pair": one.pair})
 
 
-def _means(found: Sequence[Found], column: Mapping[str, Any], scheme: Scheme, seed: int) -> Iterator[Cell]:
+def _means(found: Sequence[Found], column: Fields, scheme: Scheme, seed: int) -> Iterator[Cell]:
     for name, kind, at in found[0].moments:
         if at == scheme:
             moments = [f.moments[name, kind, scheme] for f in found]
@@ -111,7 +112,7 @@ def _printed(scheme: Scheme) -> float:
     return printed[configurations().index(scheme)] / printed[0]
 
 
-def _ranks(found: Sequence[Found], column: Mapping[str, Any]) -> Iterator[Cell]:
+def _ranks(found: Sequence[Found], column: Fields) -> Iterator[Cell]:
     full, proxy = (np.array([[f.variance(name, s) for s in configurations()] for f in found]) for name in PARAMETERS)
     ranks = {"all": _rank(full.ravel(), proxy.ravel()), "within pairs": _mean_rank(full, proxy)}
     if len(found) > 1:
@@ -135,7 +136,7 @@ def _mean_rank(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     return float(np.mean(ranks)) if ranks else math.nan
 
 
-def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
+def _pair(found: Found, column: Fields) -> Iterator[Cell]:
     for scheme in configurations():
         where = {**column, "configuration": column_label(configuration(scheme))}
         full, proxy = (found.variance(name, scheme) for name in PARAMETERS)
@@ -145,7 +146,7 @@ def _pair(found: Found, column: Mapping[str, Any]) -> Iterator[Cell]:
         yield Cell("share", where, share.value, n_pairs=1, note=joined(NOTES["share"], share.note))
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Per model: ratios to base; proxy against the whole, one line per pair; bias of plug-in and leave-one-out."""
     figure, axes = plotting.panels(3 * len(models(cells)))
     for k, model in enumerate(models(cells)):
@@ -156,14 +157,14 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _plot_ratios(ax: Axes, cells: Sequence[Mapping[str, Any]], model: str) -> None:
+def _plot_ratios(ax: Axes, cells: Cells, model: str) -> None:
     full, proxy = ([c for c in cells if c["row"] == f"var_gradient_{name}_ratio"] for name in PARAMETERS)
     series = {"paper (8B), proxy": printed(proxy)}
     series |= points(proxy, lambda column: "proxy") | points(full, lambda column: "all parameters")
     plotting.grouped_dots(ax, series, title=f"{model}: variance of the gradient", ylabel="ratio to base")
 
 
-def _plot_pairs(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
+def _plot_pairs(ax: Axes, cells: Cells) -> None:
     """A line rises throughout where the proxy ranks a pair's configurations as all parameters do."""
     found: dict[str, list[tuple[float, float]]] = {}
     full, proxy = (
@@ -176,7 +177,7 @@ def _plot_pairs(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
     plotting.curves(ax, drawn, title="variance, squared norm", xlabel="all parameters", ylabel="proxy")
 
 
-def _plot_bias(ax: Axes, cells: Sequence[Mapping[str, Any]]) -> None:
+def _plot_bias(ax: Axes, cells: Cells) -> None:
     left_out = [c for c in cells if c["row"] == "bias_gradient_full_loo"]
     columns = [c["column"] for c in left_out]
     plug_in = [c for c in cells if c["row"] == "bias_gradient_full" and c["column"] in columns]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Contrast, Coupling
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Fields
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.series import lines, models
 from vrpo_theory.reproduce.summary import over_pairs
@@ -74,7 +75,7 @@ def _ratio(model: str, laws: Sequence[LogRatio], n: int, estimator: str, context
         yield Cell(row, column, **over_pairs([Estimate(v) for v in values], context.seed, NOTES[row]))
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """One panel per model: size of bias and deviation of the ratio against the budget, medians over pairs."""
     part = [c for c in cells if c["row"] in ("ratio_bias", "ratio_deviation")]
     part = [c for c in part if (c["row"], c["column"]["estimator"]) != ("ratio_bias", "poisson")]
@@ -88,11 +89,11 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _label(row: str, column: Mapping[str, Any]) -> str:
+def _label(row: str, column: Fields) -> str:
     return f"{column['estimator']}, {row.removeprefix('ratio_')}"
 
 
-def _size(cell: Mapping[str, Any]) -> float | None:
+def _size(cell: Fields) -> float | None:
     """Of the median over pairs; of the value where there is one pair."""
     value = cell["value"] if cell["median"] is None else cell["median"]
     return None if value is None else abs(value)

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 
 from vrpo_theory import exact
+from vrpo_theory.documents import Document
 from vrpo_theory.errors import CheckError
 from vrpo_theory.models.llada import load
-from vrpo_theory.training.toy.measure import Document
 from vrpo_theory.types import ROLES, SIDES, PreferencePair
 
 NATS, SHARE = 0.1, 0.2

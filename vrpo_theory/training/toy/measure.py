@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from vrpo_theory import exact
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.data import toy
+from vrpo_theory.documents import Document
 from vrpo_theory.generation import generate
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.numerics import mean_estimate, share_estimate
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import ROLES, SIDES, Budget, Case, Role, Side
-
-Document = dict[str, Any]
 
 SAMPLERS = ("low_confidence", "diffusion")
 

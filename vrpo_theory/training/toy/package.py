@@ -19,11 +19,12 @@ from transformers.utils import logging
 import vrpo_theory
 from vrpo_theory import exact
 from vrpo_theory.data import toy
+from vrpo_theory.documents import Document
 from vrpo_theory.files import write_atomically
 from vrpo_theory.models.llada import LLaDA, load
 from vrpo_theory.preference import BETA
 from vrpo_theory.training.loop import Objective, Schedule, train
-from vrpo_theory.training.toy.measure import Document, accuracies, likelihoods, variances
+from vrpo_theory.training.toy.measure import accuracies, likelihoods, variances
 from vrpo_theory.training.toy.recipe import Recipe
 from vrpo_theory.types import ROLES, Case, PreferencePair
 

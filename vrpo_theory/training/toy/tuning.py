@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from tqdm import tqdm
 
+from vrpo_theory.documents import Document
 from vrpo_theory.models.base import fingerprint
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.training.loop import Objective, train
 from vrpo_theory.training.supervised import Supervised
-from vrpo_theory.training.toy.measure import Document, accuracies
+from vrpo_theory.training.toy.measure import accuracies
 from vrpo_theory.training.toy.recipe import Recipe
 
 RATES, STEPS, PROMPTS = (1e-5, 3e-5, 1e-4), (50, 100, 200), 300

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Document, Fields
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, Entrant, entrants
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.summary import geometric_mean, joined, over_pairs
@@ -64,7 +65,7 @@ def _running(model: str, race: Race) -> Iterator[tuple[str, Entrant]]:
 
 
 def _gains(
-    race: Race, entrant: Entrant, n: int, base: Sequence[Estimate], column: Mapping[str, Any], context: Context
+    race: Race, entrant: Entrant, n: int, base: Sequence[Estimate], column: Fields, context: Context
 ) -> Iterator[Cell]:
     gains = [quotient(b, f) for b, f in zip(base, race.variances(entrant, n), strict=True)]
     about = _about(gains, race.repeats)
@@ -74,7 +75,7 @@ def _gains(
     yield Cell("gain_worst", column, worst.value, worst.stderr, worst.df, n_pairs=len(gains), note=note, **about)
 
 
-def _losses(race: Race, name: str, entrant: Entrant, column: Mapping[str, Any], context: Context) -> Iterator[Cell]:
+def _losses(race: Race, name: str, entrant: Entrant, column: Fields, context: Context) -> Iterator[Cell]:
     rows: dict[str, Sequence[Estimate]] = {}
     if bias := race.margin_bias(entrant, LOSS_BUDGET):
         rows["bias_margin"] = bias
@@ -87,21 +88,19 @@ def _losses(race: Race, name: str, entrant: Entrant, column: Mapping[str, Any], 
         yield from _rows(rows, {**column, "design": f"{BASE}, jackknife"}, race, context)
 
 
-def _rows(
-    rows: Mapping[str, Sequence[Estimate]], column: Mapping[str, Any], race: Race, context: Context
-) -> Iterator[Cell]:
+def _rows(rows: Mapping[str, Sequence[Estimate]], column: Fields, race: Race, context: Context) -> Iterator[Cell]:
     for row, values in rows.items():
         repeats = race.gradient_repeats if row == "var_gradient" else race.repeats
         about = _about(values, repeats)
         yield Cell(row, column, **over_pairs(values, context.seed, NOTES[row]), unit=UNITS[row], **about)
 
 
-def _about(values: Sequence[Estimate], repeats: int) -> dict[str, Any]:
+def _about(values: Sequence[Estimate], repeats: int) -> Document:
     exact = all(v.stderr is None for v in values)
     return {"method": "exact" if exact else "mc", "n": None if exact else repeats}
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Gains, one colour per model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
     drawn = [[_points(cells, model) for model in group] for group in (SHORT, LONG)]
     rows = {name for group in drawn for points in group for name in points}
@@ -112,7 +111,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _points(cells: Sequence[Mapping[str, Any]], model: str) -> dict[str, tuple[float | None, float | None]]:
+def _points(cells: Cells, model: str) -> dict[str, tuple[float | None, float | None]]:
     """Gains of one model at n = 8, or the budget it has."""
     n = 8 if 8 in BUDGETS.get(model, (8,)) else BUDGETS[model][0]
     found = [c for c in cells if c["row"] == "gain" and c["column"]["model"] == model and c["column"]["n"] == n]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.documents import Document, Fields
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.table3.options import Ablation
 from vrpo_theory.reproduce.exhibits.table3.quartiles import spread
 from vrpo_theory.reproduce.exhibits.table3.study import HALF
@@ -48,12 +49,12 @@ def compute(context: Context) -> list[Cell]:
     return cells
 
 
-def _ablation_table() -> dict[str, Any]:
-    ablation: dict[str, Any] = tables()["table2_ablation"]
+def _ablation_table() -> Document:
+    ablation: Document = tables()["table2_ablation"]
     return ablation
 
 
-def _column(model: str, scheme: Scheme) -> dict[str, Any]:
+def _column(model: str, scheme: Scheme) -> Document:
     return {"model": model, **configuration(scheme)}
 
 
@@ -65,7 +66,7 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
     ratios: list[Cell] = []
     spreads: list[Cell] = []
     for k, (c, estimates) in enumerate(measured.values.items()):
-        about: dict[str, Any] = {"column": _column(model, c), "n": measured.n, "method": measured.method}
+        about: Document = {"column": _column(model, c), "n": measured.n, "method": measured.method}
         numbers = _value(measured, c, context) | {"paper": None if printed is None else printed[k]}
         values.append(Cell(measured.row, **numbers, unit=UNITS[measured.row], **about))
         if printed is not None:
@@ -78,7 +79,7 @@ def _row(measured: Measured, model: str, context: Context) -> list[Cell]:
     return values + ratios + spreads
 
 
-def _value(measured: Measured, c: Scheme, context: Context) -> dict[str, Any]:
+def _value(measured: Measured, c: Scheme, context: Context) -> Document:
     """The mean over pairs, and what is predicted of it."""
     estimates, expected = measured.values[c], measured.predicted.get(c)
     empty = {"value": None, "note": measured.remark}
@@ -86,7 +87,7 @@ def _value(measured: Measured, c: Scheme, context: Context) -> dict[str, Any]:
     return summary | {"predicted": sum(expected) / len(expected) if expected else None}
 
 
-def order(ratio: Mapping[str, Any], printed: float, printed_base: float, *, exact: bool) -> str | None:
+def order(ratio: Fields, printed: float, printed_base: float, *, exact: bool) -> str | None:
     """Whether value - base has the paper's sign; across scales nothing more can be asked.
 
     Null where there is no ratio. An exact ratio is judged as it stands; an estimate needs an error that it clears.
@@ -113,7 +114,7 @@ def _beyond_records(context: Context) -> list[str]:
     return rows + ["deviations from float32"] * (context.dtype in HALF)
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """Ratios to base, one panel per row: the paper's beside each model's."""
     figure, axes = plotting.panels(len(MEASURED))
     for ax, row in zip(axes, MEASURED, strict=True):
