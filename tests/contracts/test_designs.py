@@ -71,7 +71,7 @@ def test_same_address_same_masks_and_no_global_generator(design):
     budget = design.split(8)
     first, again, other = (design.draw(uniforms(design, budget, r), 9, budget).mask for r in (0, 0, 1))
     assert (first == again).all()
-    assert (first != other).any()
+    assert (first != other).any() or first.all()  # a design that masks everything has nothing to draw
     assert (np.random.get_state()[1] == before).all()
 
 
