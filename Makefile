@@ -37,6 +37,7 @@ test: $(VENV)/.test
 	$(MAKE) portable-quick
 
 soak: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[evaluation]'
 	$(TESTS) --dist worksteal -m soak tests
 
 portable-quick: $(VENV)/.test

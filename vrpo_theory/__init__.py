@@ -16,7 +16,7 @@ Layers; a module imports only downwards, or inside its own folder; ``__main__`` 
 5. ``auditing``, ``planning``, ``training``, ``scoring``, ``generation`` (answers written by a model), ``sharpness``,
    ``plotting``, ``tables``. They may use each other.
 6. ``runs``: a user's inputs, what is kept of a run, what is said of it.
-7. ``reproduce``: tables and figures.
+7. ``reproduce``: tables and figures. ``evaluation``: benchmarks through lm-evaluation-harness.
 8. ``cli``.
 
 The names below are imported when first used, so that ``import vrpo_theory`` stays light.

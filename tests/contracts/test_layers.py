@@ -19,7 +19,7 @@ LAYERS = (
     {"exact", "sampling", "store"},
     {"auditing", "generation", "planning", "plotting", "scoring", "sharpness", "tables", "training"},
     {"runs"},
-    {"reproduce"},
+    {"evaluation", "reproduce"},
     {"cli"},
     {"__main__"},
 )

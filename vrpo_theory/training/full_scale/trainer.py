@@ -76,7 +76,10 @@ class VrpoTrainer(Trainer):
 
     def __init__(self, task: TrainingTask, args: TrainingArguments, log: Log | None = None) -> None:
         if args.fsdp or args.deepspeed:
-            raise InputError("fsdp and deepspeed are not supported: train an adapter (adapter_rank), copied by DDP")
+            raise InputError(
+                "fsdp and deepspeed are not supported (an adapter's base, held-out pairs and mask noise are evaluated "
+                "outside the wrapped model, where sharded weights are not gathered): train an adapter, copied by DDP"
+            )
         self.task, self._log, self._sums, self._since = task, log, dict[str, float](), time.perf_counter()
         super().__init__(
             model=task.policy,
