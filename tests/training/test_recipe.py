@@ -2,12 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -34,11 +34,17 @@ QUESTIONS = [
 
 
 def started(*arguments):
-    """A process in a session of its own, so that it can be killed with its children."""
     return subprocess.Popen(
-        [sys.executable, *map(str, arguments)], cwd=ROOT, start_new_session=True, text=True,
+        [sys.executable, *map(str, arguments)], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
+
+
+def killed(process):
+    """The process and its children, which the launcher puts into sessions of their own."""
+    for one in (*psutil.Process(process.pid).children(recursive=True), process):
+        one.kill()
+    process.communicate()
 
 
 def ended(process):
@@ -56,8 +62,7 @@ def test_a_configuration_is_trained_by_two_processes_and_evaluated(tmp_path):
     first = started(*command)
     while not (out / "checkpoint-1").exists() and first.poll() is None:
         time.sleep(0.05)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
+    killed(first)
     assert not (out / "adapter_model.safetensors").exists()
     ended(started(*command))
     assert [json.loads(line)["step"] for line in (out / "log.jsonl").read_text().splitlines()] == list(range(1, 7))
