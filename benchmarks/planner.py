@@ -1,10 +1,10 @@
-"""Whether the planner's 95% intervals hold the truth: many pilots on Markov chains of 64 tokens.
+"""Whether the planner's 95% intervals hold the truth, and what its choice costs where nothing was tuned.
 
-``python benchmarks/planner.py [--quick]``. The truth is the exact variance under plain weights; under weights that join
-masks it is the spread of 2,000 estimates of every pair. For each size of pilot, it reports two candidates at a budget
-of eight, the variance ratio of each weighting that joins masks, and the recommendation of each pilot: how often the
-interval holds the truth, and the mean ratio of prediction to truth. A recommendation is chosen by a variance ratio that
-the same pilot measured, so its prediction can be low.
+``python benchmarks/planner.py [--quick]``. Coverage: many pilots on four Markov chains of 64 tokens. The truth is exact
+under plain weights and independent masks; of other candidates it is the spread of many estimates of every pair. For
+each size of pilot, it reports four candidates at a budget of eight, and the recommendation of each pilot: how often the
+interval holds the truth, and the mean ratio of prediction to truth. Regret: five pilots of 64 masks on each of 20 fresh
+toys, a single pair each: the variance of what is recommended over that of the best candidate.
 """
 
 from __future__ import annotations
@@ -15,23 +15,24 @@ from collections.abc import Iterator, Mapping, Sequence
 import measuring
 import numpy as np
 import torch
+from fresh_toys import fresh_toy, margin_variances, regrets
 
-from vrpo_theory import DESIGNS, MODELS, Budget, Scheme, replicate
-from vrpo_theory.exact import gap_profile
-from vrpo_theory.planning import Cost, Planner, predicted, run_pilot
+from vrpo_theory import MODELS, Scheme
+from vrpo_theory.planning import Cost, Planner, run_pilot
 from vrpo_theory.planning.planner import LEVEL
-from vrpo_theory.planning.search_space import planned_weightings
-from vrpo_theory.types import SIDES, Case, Estimate, Profile, Side
-from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.plain import PLAIN
+from vrpo_theory.schemes import default_scheme
+from vrpo_theory.types import Case, Estimate
 
 BETA, BUDGET, TOKENS = 0.2, 8, 2**18
 PILOTS = {64: 200, 256: 50}
 """Number of pilots by their size in forward passes per response and model."""
-REPEATS = 2000
-Ratios = Mapping[Weighting, float]
-"""Variance under a weighting over that under plain weights; below 1 the weighting helps."""
-TRACKED = [Scheme(DESIGNS[name](), budget=Budget(BUDGET)) for name in ("iid_count", "power_strata")]
+REPEATS, TOYS = 500, 20
+TRACKED = [
+    Scheme(),
+    Scheme.parse("power_strata(), n_t=8"),
+    default_scheme(BUDGET),
+    Scheme.parse("balanced_descending(), context(), n_t=8"),
+]
 
 
 def pairs() -> list[Case]:
@@ -39,39 +40,35 @@ def pairs() -> list[Case]:
     return [MODELS["markov"].case(seed, 64) for seed in range(4)]
 
 
-def variance_ratio(cases: Sequence[Case], weighting: Weighting, repeats: int) -> float:
-    """Variance under weights that join masks over that under plain weights, on the same masks."""
-    spread = []
-    for w in (weighting, PLAIN):
-        design, budget = DESIGNS["power_strata"](), Budget(BUDGET)
-        runs = [replicate(c, Scheme(design, w, budget), repeats, seed=7, batch_tokens=TOKENS)
-                for c in cases]  # fmt: skip
-        spread.append(sum(np.var([m.mean for m in run], ddof=1) for run in runs))
-    return float(spread[0] / spread[1])
+class Truth:
+    """Mean variance of the pairs' scores under any scheme, each worked out once."""
+
+    def __init__(self, cases: Sequence[Case], repeats: int) -> None:
+        self.cases, self.repeats = cases, repeats
+        self._known: dict[Scheme, float] = {}
+
+    def of(self, scheme: Scheme) -> float:
+        """In nats squared."""
+        if scheme not in self._known:
+            found = [margin_variances(case, [scheme], self.repeats)[scheme] for case in self.cases]
+            self._known[scheme] = BETA**2 * float(np.mean(found))
+        return self._known[scheme]
 
 
-Prediction = tuple[str, Estimate, float]
-"""What is predicted, the prediction, and the truth."""
-
-
-def predictions(planner: Planner, known: Sequence[Mapping[Side, Profile]], ratios: Ratios) -> Iterator[Prediction]:
-    """Predictions for the tracked candidates, the recommendation, and the variance ratios of joined weights."""
+def predictions(planner: Planner, truth: Truth) -> Iterator[tuple[str, Estimate, float]]:
+    """What is predicted, the prediction, and the truth: of the tracked candidates and the recommendation."""
     for name, scheme in [*((str(s), s) for s in TRACKED), ("recommended", planner.recommend(BUDGET))]:
-        truth = BETA**2 * float(np.mean(predicted(scheme, known))) * ratios[scheme.weighting]
-        yield name, planner.mean_variance(scheme), truth
-    for weighting, measured in planner.variance_ratios.items():
-        yield f"{weighting.spec} over plain", measured, ratios[weighting]
+        yield name, planner.mean_variance(scheme), truth.of(scheme)
 
 
-def coverage(cases: Sequence[Case], size: int, pilots: int, ratios: Ratios) -> list[measuring.Row]:
+def coverage(truth: Truth, size: int, pilots: int) -> list[measuring.Row]:
     """One row for each predicted quantity, over ``pilots`` pilots."""
-    known = [{s: gap_profile(c.pair.side(s), c.policy, c.reference) for s in SIDES} for c in cases]
     found: dict[str, list[tuple[float, bool]]] = {}
     for seed in range(pilots):
-        planner = Planner(run_pilot(cases, size, seed=seed, batch_tokens=TOKENS), BETA, Cost())
-        for name, estimate, truth in predictions(planner, known, ratios):
+        planner = Planner(run_pilot(truth.cases, size, seed=seed, batch_tokens=TOKENS), BETA, Cost())
+        for name, estimate, true in predictions(planner, truth):
             low, high = planner.interval(estimate) or (0.0, 0.0)
-            found.setdefault(name, []).append((estimate.value / truth, low < truth < high))
+            found.setdefault(name, []).append((estimate.value / true, low < true < high))
     return [{"pilot": size, "pilots": pilots, "of": name, "nominal": LEVEL, **_summary(rows)}
             for name, rows in found.items()]  # fmt: skip
 
@@ -86,18 +83,22 @@ def _summary(rows: Sequence[tuple[float, bool]]) -> dict[str, float]:
     }  # fmt: skip
 
 
+def fresh(toys: int, pilots: int, repeats: int) -> list[measuring.Row]:
+    """Regret over all pilots of all toys."""
+    found = np.array([row for seed in range(toys) for row in regrets(fresh_toy(seed), pilots, repeats)])
+    over_best, over_vrpo = found.T
+    return [
+        {"pilots": len(found), "within 5% of the best": float(np.mean(over_best <= 1.05)),
+         "mean regret": float(np.mean(over_best - 1)), "worse than VRPO": float(np.mean(over_vrpo > 1))}
+    ]  # fmt: skip
+
+
 def measure(quick: bool, pilots: Mapping[int, int] = PILOTS) -> Mapping[str, Sequence[measuring.Row]]:
     """All sizes of pilots, one after the other; ``quick`` only shows that the script runs."""
     torch.set_num_threads(1)
-    cases, repeats = pairs(), 20 if quick else REPEATS
-    tried = planned_weightings()[1:]
-    ratios = {PLAIN: 1.0} | {w: variance_ratio(cases, w, repeats) for w in tried}
-    rows = [row for size, number in pilots.items() for row in coverage(cases, size, 2 if quick else number, ratios)]
-    joined = [
-        {"weights": w.spec, "variance over plain": ratios[w], "estimates per pair": repeats}
-        for w in planned_weightings()[1:]
-    ]
-    return {"coverage": rows, "variance ratios": joined}
+    truth = Truth(pairs(), 20 if quick else REPEATS)
+    rows = [row for size, number in pilots.items() for row in coverage(truth, size, 2 if quick else number)]
+    return {"coverage": rows, "fresh toys": fresh(1, 1, 20) if quick else fresh(TOYS, 5, REPEATS)}
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {
         str | None,
         typer.Option(
             help="how scores are sampled, for example 'strata(), plain(), n_t=8', or a file of it, such as what "
-            "vrpo plan --json wrote  [default: VRPO's]"
+            "vrpo plan --json wrote  [default: 'default, n_t=4, groups=2', as many passes as VRPO]"
         ),
     ],
     "loss": Annotated[str, typer.Option(help="loss of a score: vrpo list losses shows them")],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -22,6 +23,10 @@ class Complementary(Design):
 
     name = "complementary"
     independent_masks = False
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
 
     def admit(self, budget: Budget) -> None:
         """ValueError for n_yt > 1: a pair has one mask a level."""

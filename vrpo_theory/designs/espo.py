@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -36,6 +37,10 @@ class Espo(Design):
     @classmethod
     def entries(cls) -> tuple[Entry, ...]:
         return (cls().entry("ESPO", everywhere=True),)
+
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
 
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         level = np.floor(uniforms.level(n_t) * (length + 1))

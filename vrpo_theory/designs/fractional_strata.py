@@ -47,6 +47,10 @@ class FractionalStrata(Design):
     def entries(cls) -> tuple[Entry, ...]:
         return (cls().entry(everywhere=True),)
 
+    @classmethod
+    def planned(cls) -> tuple[Self, ...]:
+        return (cls(),)
+
     def timesteps(self, uniforms: Uniforms, length: int, n_t: int) -> Timesteps:
         edges = self._edges(length, n_t)
         place = edges[:-1] + uniforms.level(n_t) * np.diff(edges)

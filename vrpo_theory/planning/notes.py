@@ -7,35 +7,35 @@ from collections.abc import Iterator
 
 from vrpo_theory.exact import MAX_LENGTH
 from vrpo_theory.planning.planner import Forecast, Planner
+from vrpo_theory.planning.search_space import follows_from_profiles
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import plus_minus
 
 
-def notes(planner: Planner, best: Forecast, vrpo: Forecast, doubtful: Scheme | None) -> Iterator[str]:
+def notes(planner: Planner, best: Forecast, vrpo: Forecast) -> Iterator[str]:
     """One sentence for each thing that the user should know about the plan.
 
     Parameters
     ----------
     best, vrpo : Forecast
         The recommendation, and VRPO's choice at the same cost.
-    doubtful : Scheme or None
-        Predicted to be better than the recommendation, but by weights for which the pilot has too little evidence.
     """
     if best.variance.value == 0:
         yield f"the variance of the score is 0 ({_why_still(planner)}), so one mask is enough"
         return
     if not planner.parts:
-        yield "the pilot has only two groups, so its predictions have no standard errors: raise --pilot"
-    if doubtful is not None:
-        yield _doubt(planner, doubtful, best.scheme)
+        yield (
+            "the pilot has only two groups, so its predictions have no standard errors, and coupled masks and weights "
+            "are judged by what they gain elsewhere: raise --pilot"
+        )
     if best.scheme != vrpo.scheme:
         ratio = planner.ratio(best.scheme, vrpo.scheme)
         within = planner.interval(ratio)
         if within is not None and within[1] >= 1:
             yield (
                 "the pilot cannot tell the recommendation from VRPO's choice: the ratio of their variances is "
-                f"{plus_minus(ratio)}{_deciding(planner, ratio)}"
+                f"{plus_minus(ratio)}{_deciding(planner, best.scheme, ratio)}"
             )
     if planner.pilot.longest <= MAX_LENGTH and 2**planner.pilot.longest - 1 <= best.scheme.budget.n:
         yield (
@@ -52,22 +52,13 @@ def _why_still(planner: Planner) -> str:
     return "policy and reference differ by the same amount under every mask of the pilot"
 
 
-def _doubt(planner: Planner, doubtful: Scheme, best: Scheme) -> str:
-    weighting = doubtful.weighting
-    if doubtful.budget.n < planner.pilot.size:
-        return f"{weighting.spec} weights were tried on groups of {planner.pilot.size} masks, not on fewer"
-    measured = planner.variance_ratios[weighting]
-    return (
-        f"{doubtful} is predicted to have {plus_minus(planner.ratio(doubtful, best))} of the recommendation's "
-        "variance, but is not recommended: the pilot is too small to show that its weights help; their variance over "
-        f"that of plain weights is {plus_minus(measured)}{_deciding(planner, measured)}"
-    )
+def _deciding(planner: Planner, best: Scheme, ratio: Estimate) -> str:
+    """Size of the pilot whose interval would exclude 1 if the ratio stayed the same; empty if none is worth naming.
 
-
-def _deciding(planner: Planner, ratio: Estimate) -> str:
-    """Size of the pilot whose interval would exclude 1 if the ratio stayed the same; empty if none is worth naming."""
+    None is for what is modelled: the model's own error stays.
+    """
     within = planner.interval(ratio)
-    if within is None or ratio.value >= 0.98:
+    if within is None or ratio.value >= 0.98 or not follows_from_profiles(best):
         return ""
     times = (math.log(within[1] / ratio.value) / math.log(1 / ratio.value)) ** 2
     needed = math.ceil(times * planner.pilot.groups) * planner.pilot.size

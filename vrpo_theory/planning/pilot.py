@@ -13,6 +13,7 @@ from vrpo_theory import batching, elbo
 from vrpo_theory.couplings import Draw
 from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.numerics import total
+from vrpo_theory.planning.components import components
 from vrpo_theory.planning.fit import fit_profile
 from vrpo_theory.randomness import PILOT
 from vrpo_theory.schemes import Scheme
@@ -80,6 +81,12 @@ class Sample:
     def profile(self) -> Profile:
         """Smooth estimate of the profile, see `fit_profile`."""
         return fit_profile(*self._sums(), self.length)
+
+    def components(self) -> Array:
+        """Variance components of the response's terms in the margin, see `vrpo_theory.planning.components`."""
+        mask = np.concatenate([group.draw.masks.mask for group in self.groups])
+        terms = np.concatenate([group.terms @ np.array(group.draw.contrast.coefficients) for group in self.groups])
+        return components(mask, terms)
 
     def _sums(self) -> tuple[Array, Array]:
         """Counts (N,) and masked sums (N, 2) of all masks."""

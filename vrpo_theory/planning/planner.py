@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.numerics import jackknife, total
+from vrpo_theory.planning.loadings import loadings
 from vrpo_theory.planning.pilot import Pilot
+from vrpo_theory.planning.prior import NOTHING, belief
 from vrpo_theory.planning.search_space import (
     Cost,
     candidates,
-    measured_ratio,
-    planned_weightings,
+    levels_alone,
     predicted,
     score_estimates,
 )
@@ -24,7 +25,6 @@ from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements import loss
 from vrpo_theory.types import Budget, Estimate
 from vrpo_theory.weightings.base import Weighting
-from vrpo_theory.weightings.plain import PLAIN
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,11 @@ strata can do up to about 10% better than that, where their last set is not full
 BLOCKS = 16
 """Most parts that the jackknife leaves out in turn, so that its cost does not grow with the pilot."""
 LEVEL = 0.95
-"""Level of intervals. Weights that join masks are recommended if the interval of their variance ratio is below 1."""
+"""Level of intervals."""
+MODELLED = (2, 4, 8, 16, 32, 64)
+"""Numbers of masks at which joined candidates are modelled; log ratios are linear in log n between, constant beyond."""
+WHOLE, STEP = 16, 1.5
+"""From this length on, responses share the draws of lengths that are powers of the step apart."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,23 @@ class Forecast:
 class Planner:
     """Predictions from a pilot, each computed once.
 
+    Of every candidate the ratio of its variance to VRPO's is measured: from profiles where masks are independent and
+    weights plain; else from those of its counts, times what a model of token terms makes of coupled masks and joined
+    weights (`vrpo_theory.planning.components`). Measured log ratios are shrunk by their errors to what is known of the
+    candidate beforehand (`vrpo_theory.planning.prior`). The choice is the candidate of least expected variance, and so
+    of least expected regret: none has to prove itself first, and none wins by luck.
+
     Parameters
     ----------
-    weightings : sequence of Weighting
-        Weights to choose from; those that join masks are recommended only if the pilot shows that they help.
+    weightings : sequence of Weighting, optional
+        Weights to choose from, as in `candidates`.
     """
 
     def __init__(self, pilot: Pilot, beta: float, cost: Cost, weightings: Sequence[Weighting] | None = None) -> None:
-        self.pilot, self.beta, self.cost = pilot, beta, cost
-        self.weightings = planned_weightings() if weightings is None else weightings
+        self.pilot, self.beta, self.cost, self.weightings = pilot, beta, cost, weightings
         self.profiles = pilot.profiles()
         self._known: dict[Scheme, Array] = {}
+        self._shrunk: dict[Scheme, tuple[float, float]] = {}
 
     @cached_property
     def parts(self) -> list[Planner]:
@@ -92,14 +102,40 @@ class Planner:
         return max(len(self.parts) - 1, 0)
 
     @cached_property
-    def measured(self) -> dict[Weighting, float]:
-        """`measured_ratio` of every weighting that joins masks."""
-        return {w: measured_ratio(self.pilot, w) for w in self.weightings if w != PLAIN}
+    def components(self) -> list[tuple[int, Array]]:
+        """Length and variance components of every response."""
+        return [(sample.length, sample.components()) for pair in self.pilot.by_pair() for sample in pair]
 
-    @cached_property
-    def variance_ratios(self) -> dict[Weighting, Estimate]:
-        """Variance under each weighting that joins masks over that under plain weights, with standard errors."""
-        return {w: _with_error(value, [p.measured[w] for p in self.parts]) for w, value in self.measured.items()}
+    def log_ratio(self, scheme: Scheme) -> tuple[float, float]:
+        """Log of a scheme's variance over VRPO's at equal passes, given the pilot and the prior: mean and deviation."""
+        if scheme not in self._shrunk:
+            error = _with_error(self.measured(scheme), [part.measured(scheme) for part in self.parts]).stderr
+            self._shrunk[scheme] = belief(scheme).given(self.measured(scheme), math.inf if error is None else error)
+        return self._shrunk[scheme]
+
+    def measured(self, scheme: Scheme) -> float:
+        """The same by the pilot alone."""
+        alone = levels_alone(scheme)
+        return self._by_profiles(alone) + (0.0 if scheme == alone else self._joined(scheme, alone))
+
+    def _by_profiles(self, plain: Scheme) -> float:
+        return _log_ratio(float(self._margins(plain).mean()), float(self._margins(_vrpo(plain)).mean()))
+
+    def _joined(self, scheme: Scheme, alone: Scheme) -> float:
+        """Log ratio that joining masks brings, at the scheme's number of masks."""
+        n = min(max(scheme.budget.n, MODELLED[0]), MODELLED[-1])
+        above = next(size for size in MODELLED if size >= n)
+        below = max(size for size in MODELLED if size <= n)
+        share = math.log(n / below) / math.log(above / below) if above > below else 0.0
+        return (1 - share) * self._modelled(scheme, alone, below) + share * self._modelled(scheme, alone, above)
+
+    def _modelled(self, scheme: Scheme, alone: Scheme, n: int) -> float:
+        """The same at n masks."""
+        over, under = (
+            total([loadings(tried, _rounded(length)) @ variance for length, variance in self.components])
+            for tried in (replace(s, budget=s.design.split(n)) for s in (scheme, alone))
+        )
+        return _log_ratio(over, under)
 
     @cached_property
     def scores(self) -> list[float]:
@@ -107,19 +143,33 @@ class Planner:
         return [self.beta * margin for margin in score_estimates(self.pilot)]
 
     def variances(self, scheme: Scheme) -> Array:
-        """Predicted variance of every pair's score in nats squared; 0 where it is no larger than rounding."""
-        n_t, n_yt = scheme.budget.n_t, scheme.budget.n_yt
-        steps = min(n_t, SETS * self.pilot.longest)
-        margin = self._worked_out(replace(scheme, weighting=PLAIN, budget=Budget(steps, n_yt)))
-        return self.beta**2 * self.measured.get(scheme.weighting, 1.0) * steps / n_t * margin
+        """Expected variance of every pair's score in nats squared; 0 where it is no larger than rounding."""
+        alone = levels_alone(scheme)
+        return self.beta**2 * math.exp(self._expected(scheme) - self._by_profiles(alone)) * self._margins(alone)
 
     def mean_variance(self, scheme: Scheme) -> Estimate:
         """Mean of `variances` over pairs, with its standard error."""
-        return _with_error(self._mean(scheme), [part._mean(scheme) for part in self.parts])
+        value, vrpo = float(self.variances(scheme).mean()), _vrpo(scheme)
+        own, *left = (float(planner._margins(vrpo).mean()) for planner in (self, *self.parts))
+        base = _with_error(own, left)
+        if base.stderr is None or not own > 0:
+            return replace(base, value=value)
+        return replace(base, value=value, stderr=value * math.hypot(base.stderr / own, self.log_ratio(scheme)[1]))
 
     def ratio(self, scheme: Scheme, other: Scheme) -> Estimate:
-        """Mean variance of one scheme over another's; 1 where neither varies."""
-        return _with_error(self._ratio(scheme, other), [part._ratio(scheme, other) for part in self.parts])
+        """Expected variance of one scheme over another's; 1 where neither varies."""
+        value = math.exp(self._expected(scheme) - self._expected(other)) * other.passes / scheme.passes
+        if not self.parts:
+            return _with_error(value, [])
+        error = math.hypot(self.log_ratio(scheme)[1], self.log_ratio(other)[1])
+        return Estimate(value, value * error, df=self.degrees_of_freedom)
+
+    def _expected(self, scheme: Scheme) -> float:
+        """Log of the mean of a ratio whose log is normal; as measured, where nothing is known beforehand."""
+        if belief(scheme) is NOTHING:
+            return self.measured(scheme)
+        mean, spread = self.log_ratio(scheme)
+        return mean + spread**2 / 2
 
     def interval(self, estimate: Estimate) -> tuple[float, float] | None:
         """Interval of a positive quantity at `LEVEL`; None if it has no standard error or is 0."""
@@ -138,42 +188,41 @@ class Planner:
         return Forecast(scheme, variance, self.interval(variance), bound, local)
 
     def ranking(self, limit: float) -> list[tuple[Scheme, float]]:
-        """Every candidate within the cost: first those that `vouched` accepts, then the others, each best first.
+        """Every candidate within the cost by mean expected variance, best first.
 
-        Candidates are sorted by mean predicted variance. Variances that differ only by rounding keep the order of
-        `candidates`, so the ranking is the same on every machine.
+        Variances that differ only by rounding keep the order of `candidates`, so the ranking is the same on every
+        machine.
         """
-        found = [(c, self._mean(c)) for c in candidates(limit, self.cost, self.weightings)]
-        return sorted(found, key=lambda item: (not self.vouched(item[0]), float(f"{item[1]:.9g}")))
+        found = [(c, float(self.variances(c).mean())) for c in candidates(limit, self.cost, self.weightings)]
+        return sorted(found, key=lambda item: float(f"{item[1]:.9g}"))
 
     def recommend(self, limit: float) -> Scheme:
-        """The best candidate that `vouched` accepts."""
+        """The candidate of least expected variance."""
         return self.ranking(limit)[0][0]
 
-    def vouched(self, scheme: Scheme) -> bool:
-        """Whether the pilot has enough evidence to recommend a scheme.
+    def _margins(self, plain: Scheme) -> Array:
+        """Variance of every pair's margin by profiles."""
+        n_t, n_yt = plain.budget.n_t, plain.budget.n_yt
+        steps = min(n_t, SETS * self.pilot.longest)
+        tried = replace(plain, budget=Budget(steps, n_yt))
+        if tried not in self._known:
+            found = np.array(predicted(tried, self.profiles))
+            self._known[tried] = np.where(found * tried.passes > self.pilot.rounding, found, 0.0)
+        return steps / n_t * self._known[tried]
 
-        Under plain weights theory predicts the variance. Other weights need a measured variance ratio whose interval is
-        below 1. The ratio depends on the number of masks, so it is not applied to fewer masks than a group has.
-        """
-        if scheme.weighting == PLAIN:
-            return True
-        within = self.interval(self.variance_ratios[scheme.weighting])
-        return scheme.budget.n >= self.pilot.size and within is not None and within[1] < 1
 
-    def _worked_out(self, plain: Scheme) -> Array:
-        """Variance of every pair's margin under plain weights, cached."""
-        if plain not in self._known:
-            found = np.array(predicted(plain, self.profiles))
-            self._known[plain] = np.where(found * plain.passes > self.pilot.rounding, found, 0.0)
-        return self._known[plain]
+def _vrpo(scheme: Scheme) -> Scheme:
+    """VRPO's choice at a scheme's passes."""
+    return Scheme(budget=Budget(scheme.passes))
 
-    def _mean(self, scheme: Scheme) -> float:
-        return float(self.variances(scheme).mean())
 
-    def _ratio(self, scheme: Scheme, other: Scheme) -> float:
-        over, under = self._mean(scheme), self._mean(other)
-        return over / under if under > 0 else 1.0
+def _log_ratio(over: float, under: float) -> float:
+    return math.log(over / under) if min(over, under) > 0 else 0.0
+
+
+def _rounded(length: int) -> int:
+    """The length whose draws a response takes."""
+    return length if length <= WHOLE else round(WHOLE * STEP ** round(math.log(length / WHOLE, STEP)))
 
 
 def _with_error(value: float, left_out: Sequence[float]) -> Estimate:

@@ -13,7 +13,7 @@ from vrpo_theory.planning.pilot import run_pilot
 from vrpo_theory.planning.planner import Forecast, Planner
 from vrpo_theory.planning.search_space import MOST, Cost
 from vrpo_theory.planning.targets import least_budget
-from vrpo_theory.schemes import Scheme
+from vrpo_theory.schemes import Scheme, default_scheme
 from vrpo_theory.types import Budget, Case, Estimate
 
 GRADIENT_POOL = Budget(6, 2)
@@ -27,17 +27,15 @@ class Plan:
 
     Parameters
     ----------
-    recommended, vrpo : Forecast
-        What to run; and VRPO's choice at the same cost: iid counts, one mask per timestep, shared.
+    recommended, vrpo, default : Forecast
+        What to run; and at the same cost VRPO's choice (iid counts, one mask per timestep, shared) and this package's
+        own where no pilot is run, `vrpo_theory.schemes.default_scheme`.
     doubled : Forecast
         The recommendation at twice the budget.
     ratio : Estimate
         Variance of the recommendation over that of VRPO's choice.
     ranking : sequence of (Scheme, Estimate)
-        Candidates that can be recommended and their mean predicted variance of the score, best first; the first few
-        have standard errors.
-    doubtful : sequence of (Scheme, Estimate)
-        The same for candidates whose weights the pilot has not shown to help.
+        Candidates and their mean expected variance of the score, best first; the first few have standard errors.
     cost : float
         Forward passes per response and model.
     evaluations, groups, degrees_of_freedom : int
@@ -50,10 +48,10 @@ class Plan:
 
     recommended: Forecast
     vrpo: Forecast
+    default: Forecast
     doubled: Forecast
     ratio: Estimate
     ranking: Sequence[tuple[Scheme, Estimate]]
-    doubtful: Sequence[tuple[Scheme, Estimate]]
     cost: float
     evaluations: int
     groups: int
@@ -85,22 +83,21 @@ def make_plan(
     """
     limit = _limit(planner, budget, target_stderr, target_bias)
     ranking = planner.ranking(limit)
-    vouched, doubtful = ([row for row in ranking if planner.vouched(row[0]) == wanted] for wanted in (True, False))
-    best, doubled = planner.forecast(vouched[0][0]), planner.forecast(planner.recommend(2 * limit))
-    vrpo = planner.forecast(Scheme(budget=Budget(planner.cost.timesteps(1, limit))))
-    better = [c for c, variance in doubtful if variance < best.variance.value]
+    best, doubled = planner.forecast(ranking[0][0]), planner.forecast(planner.recommend(2 * limit))
+    steps = planner.cost.timesteps(1, limit)
+    vrpo, default = (planner.forecast(scheme) for scheme in (Scheme(budget=Budget(steps)), default_scheme(steps)))
     return Plan(
         best,
         vrpo,
+        default,
         doubled,
         planner.ratio(best.scheme, vrpo.scheme),
-        _with_errors(planner, vouched),
-        _with_errors(planner, doubtful),
+        _with_errors(planner, ranking),
         limit,
         planner.pilot.evaluations,
         planner.pilot.groups,
         planner.degrees_of_freedom,
-        list(notes(planner, best, vrpo, better[0] if better else None)),
+        list(notes(planner, best, vrpo)),
     )
 
 

@@ -37,13 +37,13 @@ def document(plan: Plan, options: Sequence[str] = ()) -> Document:
         },
         "recommended": _forecast(plan.recommended),
         "vrpo": _forecast(plan.vrpo),
+        "default": _forecast(plan.default),
         "doubled": _forecast(plan.doubled),
         "ratio_to_vrpo": {"value": plan.ratio.value, "stderr": plan.ratio.stderr},
         "var_gradient": plan.gradient,
         "ranking": [
-            scheme.document() | {"var_score": variance.value, "stderr": variance.stderr, "vouched": vouched}
-            for rows, vouched in ((plan.ranking, True), (plan.doubtful, False))
-            for scheme, variance in rows
+            scheme.document() | {"var_score": variance.value, "stderr": variance.stderr}
+            for scheme, variance in plan.ranking
         ],
         "notes": list(plan.notes),
     }
@@ -76,17 +76,20 @@ def text(plan: Plan, options: Sequence[str] = (), width: int | None = None) -> s
         f"At a cost of {plan.cost:g} forward passes per response and model:\n  {command(plan, options)}\n"
         f"({GROUPS} groups give standard errors, at {GROUPS} times the cost; one is enough for training)",
         _predictions(plan, width),
-        _ranking("Ranking by predicted variance of the score (nats^2)", plan.ranking[:SHOWN], width),
+        _ranking(plan.ranking[:SHOWN], width),
     ]
-    if plan.doubtful:
-        parts.append(_ranking("Not recommended: the pilot does not show that their weights help", plan.doubtful, width))
     if plan.gradient is not None:
         parts.append(f"Variance of the loss gradient under VRPO's choice: {plan.gradient:.2g}")
     return "\n\n".join([*parts, *(wrapped(f"note: {note}", width) for note in plan.notes)])
 
 
 def _predictions(plan: Plan, width: int | None) -> str:
-    named = (("recommended", plan.recommended), ("VRPO's choice", plan.vrpo), ("twice the cost", plan.doubled))
+    named = (
+        ("recommended", plan.recommended),
+        ("VRPO's choice", plan.vrpo),
+        ("without a pilot: default", plan.default),
+        ("twice the cost", plan.doubled),
+    )
     header = ["", "variance of the score", f"{LEVEL:.0%} interval", "bias of the loss", "at most"]
     title = f"Predicted from a pilot of {plan.evaluations} forward passes per response and model"
     return table(header, [_row(name, forecast) for name, forecast in named], title=title, width=width)
@@ -97,8 +100,9 @@ def _row(name: str, f: Forecast) -> list[str]:
     return [name, plus_minus(f.variance), within, f"{f.bias_local:.1e}", f"{f.bias_bound:.1e}"]
 
 
-def _ranking(title: str, rows: Sequence[tuple[Scheme, Estimate]], width: int | None) -> str:
+def _ranking(rows: Sequence[tuple[Scheme, Estimate]], width: int | None) -> str:
     header = ["variance", "scheme: design, weights, timesteps, masks per timestep"]
+    title = "Ranking by expected variance of the score (nats^2)"
     return table(header, [[plus_minus(v), str(s)] for s, v in rows], title=title, left={1}, width=width)
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from vrpo_theory.couplings import Coupling
+from vrpo_theory.designs.balanced import Balanced
 from vrpo_theory.designs.base import DESIGNS, Design
-from vrpo_theory.designs.power_strata import PowerStrata
 from vrpo_theory.exact import margin_variance
 from vrpo_theory.exact.moments import Profiles
-from vrpo_theory.numerics import total, variance_estimate
+from vrpo_theory.numerics import total
 from vrpo_theory.planning.pilot import Pilot
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import SIDES, Budget, Profile, Side, each
@@ -63,13 +63,8 @@ def planned_designs() -> list[Design]:
     return [member for kind in kinds for member in kind.planned()]
 
 
-def planned_weightings() -> tuple[Weighting, ...]:
-    """Plain weights, then those that join masks, whose variance ratio is measured on the pilot's own groups."""
-    return (PLAIN, *(member for kind in WEIGHTINGS.members() for member in kind.planned()))
-
-
 def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None = None) -> list[Scheme]:
-    """Every design, split of the budget and sharing that is tried within a cost; VRPO's choice first.
+    """Every design, weighting, split of the budget and sharing that is tried within a cost; VRPO's choice first.
 
     Parameters
     ----------
@@ -77,14 +72,13 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None 
         In forward passes per response and model.
     cost : Cost
     weightings : sequence of Weighting, optional
-        `planned_weightings` by default.
+        Only these; and no coupled masks under plain ones, so that ``(PLAIN,)`` leaves what `predicted` works out.
 
     Raises
     ------
     ValueError
         If the limit does not pay for a single mask.
     """
-    weightings = planned_weightings() if weightings is None else weightings
     budgets = [Budget(cost.timesteps(m, limit), m) for m in MASKS if cost.timesteps(m, limit)]
     if not budgets:
         raise ValueError(f"a budget of {limit:g} does not pay for one mask at {cost.timestep + cost.mask:g}; raise it")
@@ -93,10 +87,31 @@ def candidates(limit: float, cost: Cost, weightings: Sequence[Weighting] | None 
         for shared in (True, False)
         for design in planned_designs()
         for budget in budgets
-        if PLAIN in weightings
+        if design.independent_masks and (weightings is None or PLAIN in weightings)
     ]
-    joined = [Scheme(PowerStrata(), w, budgets[0]) for w in weightings if w != PLAIN and budgets[0].n > 1]
-    return plain + joined
+    return plain + [s for s in joined(budgets[0].n) if weightings is None or s.weighting in set(weightings) - {PLAIN}]
+
+
+def joined(n: int) -> list[Scheme]:
+    """Candidates whose masks or weights join masks, one mask a timestep; none for a single mask."""
+    coupled = [Scheme(design, PLAIN, design.split(n)) for design in planned_designs() if not design.independent_masks]
+    entries = [entry for kind in WEIGHTINGS.members() for entry in kind.entries() if entry.planned]
+    weighed = [Scheme(DESIGNS[entry.design](), entry.weighting, Budget(n)) for entry in entries]
+    return [scheme for scheme in (*weighed, *coupled) if 1 < scheme.passes <= n]
+
+
+def follows_from_profiles(scheme: Scheme) -> bool:
+    """Whether `predicted` works its variance out; that of `joined` candidates is modelled."""
+    return scheme.weighting.separable and all(design.independent_masks for design in scheme.designs)
+
+
+def levels_alone(scheme: Scheme) -> Scheme:
+    """A joined candidate's counts with independent masks and plain weights; VRPO's where masks are not `Balanced`."""
+    if follows_from_profiles(scheme):
+        return scheme
+    if isinstance(scheme.design, Balanced):
+        return Scheme(scheme.design.levels, budget=scheme.budget)
+    return Scheme(budget=Budget(scheme.passes))
 
 
 def predicted(scheme: Scheme, profiles: Sequence[Profiles]) -> list[float]:
@@ -115,24 +130,6 @@ def _variance(scheme: Scheme, profile: Profile, side: Side) -> float:
         count * (k / n_t) ** 2 * margin_variance({side: profile}, replace(scheme, budget=Budget(k, n_yt)), sides=[side])
         for k, count in times.items()
         if count
-    ])  # fmt: skip
-
-
-def measured_ratio(pilot: Pilot, weighting: Weighting) -> float:
-    """Variance under weights that join masks over that under plain weights, below 1 where they help.
-
-    Both are variances between the pilot's groups, summed over responses. 1 if plain estimates do not vary.
-    """
-    joined, plain = (_spread(pilot, w) for w in (weighting, PLAIN))
-    return joined / plain if plain > total(pilot.rounding) else 1.0
-
-
-def _spread(pilot: Pilot, weighting: Weighting) -> float:
-    """Sum over responses of the variance of a group's estimate."""
-    return total([
-        variance_estimate([group.estimate(weighting) for group in sample.groups]).value
-        for pair in pilot.by_pair()
-        for sample in pair
     ])  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.losses import LOSSES
 from vrpo_theory.preference import BETA
 from vrpo_theory.runs import ranks
-from vrpo_theory.schemes import VRPO, read_scheme
+from vrpo_theory.schemes import default_scheme, read_scheme
 
 if TYPE_CHECKING:
     from vrpo_theory.training.objective import PairObjective
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 RATE, ADAPTER_RATE, WARMUP = 5e-7, 1e-5, 15
 """Learning rates: of all weights, the paper's (2505.19223v2, D.3), and of an adapter, which moves less at equal rates.
 The paper's steps of warm-up."""
+UNTOLD = default_scheme(4, groups=2)
+"""Where no scheme is given: this package's default at VRPO's eight passes. Two groups tell the score's variance, and so
+what it biases the loss by; one group of eight has less of it."""
 FREE = ("out", "eval_every", "save_every", "noise_every", "trainer")
 """Options that move no weight: a resumed run may change them."""
 
@@ -37,7 +40,7 @@ class TrainingOptions:
     adapter_rank : int, optional
         Train a new LoRA adapter of this rank, not the weights.
     scheme : str, optional
-        As `vrpo_theory.schemes.read_scheme` takes it.
+        As `vrpo_theory.schemes.read_scheme` takes it; None: `UNTOLD`.
     loss : str
         A member of `vrpo_theory.LOSSES`, as a call.
     estimator, beta, anchor, seed, batch_tokens
@@ -95,7 +98,7 @@ class TrainingOptions:
 
         try:
             return PairObjective(
-                scheme=VRPO if self.scheme is None else read_scheme(self.scheme),
+                scheme=UNTOLD if self.scheme is None else read_scheme(self.scheme),
                 loss=LOSSES.build(self.loss),
                 estimator=self.estimator,
                 beta=self.beta,

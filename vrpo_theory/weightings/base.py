@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,8 @@ class JoinedEntry:
         Name of the design whose masks it weighs.
     everywhere, gradient : bool
         As for a design's own row, `vrpo_theory.designs.base.Entry`.
+    planned : bool
+        Whether the planner weighs it for training.
     """
 
     name: str
@@ -35,6 +37,7 @@ class JoinedEntry:
     design: str
     everywhere: bool = False
     gradient: bool = False
+    planned: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,6 @@ class Weighting(Member, ABC):
     @classmethod
     def entries(cls) -> tuple[JoinedEntry, ...]:
         """Its rows in the comparison of designs; none unless a weighting says so."""
-        return ()
-
-    @classmethod
-    def planned(cls) -> tuple[Self, ...]:
-        """Members that the planner tries on its pilot beside plain weights; none unless a weighting says so."""
         return ()
 
     def check(self, design: MaskSampler) -> None:

@@ -76,8 +76,8 @@ class ContextWeights(Weighting):
     @classmethod
     def entries(cls) -> tuple[JoinedEntry, ...]:
         return (
-            JoinedEntry("context", cls(), "balanced_by_length", everywhere=True, gradient=True),
-            JoinedEntry("context", cls(), "balanced_descending", everywhere=True),
+            JoinedEntry("context", cls(), "balanced_by_length", everywhere=True, gradient=True, planned=True),
+            JoinedEntry("context", cls(), "balanced_descending", everywhere=True, planned=True),
         )
 
     def weights(self, masks: Masks) -> Array:

@@ -73,13 +73,9 @@ class TwoWay(Weighting):
             JoinedEntry("two-way", cls(), "power_strata", everywhere=True, gradient=True),
             JoinedEntry("two-way 0.3", cls(0.3), "power_strata", everywhere=True),
             JoinedEntry("two-way 0.3", cls(0.3), "balanced", everywhere=True),
-            JoinedEntry("two-way 0.3", cls(0.3), "balanced_descending", everywhere=True),
-            JoinedEntry("two-way", cls(), "balanced_by_length", everywhere=True),
+            JoinedEntry("two-way 0.3", cls(0.3), "balanced_descending", everywhere=True, planned=True),
+            JoinedEntry("two-way", cls(), "balanced_by_length", everywhere=True, planned=True),
         )
-
-    @classmethod
-    def planned(cls) -> tuple[Self, ...]:
-        return cls(1.0), cls(0.3)
 
     def weights(self, masks: Masks) -> Array:
         """O(n^2 L); empty masks stay out."""

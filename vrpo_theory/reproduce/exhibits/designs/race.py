@@ -28,9 +28,9 @@ LONG_TOKENS = 2**18
 class Race:
     """Pairs of one toy, with their exact profiles; tables answer in the models' place where masks can be enumerated."""
 
-    def __init__(self, cases: Sequence[Case], context: Context) -> None:
+    def __init__(self, cases: Sequence[Case], context: Context, repeats: int = REPEATS) -> None:
         self.cases, self.context = cases, context
-        self.repeats = context.own.repeats or REPEATS
+        self.repeats = context.own.repeats or repeats
         self.gradient_repeats = min(self.repeats, GRADIENT_REPEATS)
         self._sums: dict[tuple[Scheme, int], Array] = {}
 
@@ -67,7 +67,7 @@ class Race:
             # Entrants that differ in their weights alone see the same masks, and these are evaluated once.
             masks = replace(scheme, weighting=PLAIN)
             alike = (e for e in entrants().values() if (e.coupling, e.n_yt) == (entrant.coupling, entrant.n_yt))
-            running = dict.fromkeys(self._scheme(other, k, n) for other in alike)
+            running = dict.fromkeys([scheme, *(self._scheme(other, k, n) for other in alike)])
             self._replicate([s for s in running if replace(s, weighting=PLAIN) == masks], k)
         return self._sums[scheme, k]
 
@@ -89,7 +89,13 @@ class Race:
             total([exact.margin_mean(self.profiles[k] or {}, scheme, sides=(side,)) for side in SIDES])
             for k, scheme in enumerate(schemes)
         ]
-        return [Estimate(abs(m - exact.true_margin(a))) for m, a in zip(means, self.answers, strict=True)]
+        return [Estimate(abs(mean - self._margin(k))) for k, mean in enumerate(means)]
+
+    def _margin(self, k: int) -> float:
+        """The true margin of pair k, from tables or from profiles."""
+        if self.answers is not self.cases:
+            return exact.true_margin(self.answers[k])
+        return exact.margin_mean(self.profiles[k] or {})
 
     def losses(self, entrant: Entrant, n: int) -> tuple[list[Estimate], list[Estimate]]:
         """Bias and variance of the plug-in loss of every pair; replicated where its law is unknown or unresolved."""
