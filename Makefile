@@ -23,7 +23,7 @@ NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/mode
 	-k "not tabular and not markov and not shock and not refused and not refuses and not fingerprint \
 	and not device_map and not names and not mask_token and not checkpointing"
 
-.PHONY: table3 test soak portable portable-quick figures check toy clean
+.PHONY: table3 test soak reliability portable portable-quick figures check toy clean
 
 table3: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce table3
@@ -39,6 +39,17 @@ test: $(VENV)/.test
 soak: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[evaluation]'
 	$(TESTS) --dist worksteal -m soak tests
+
+# What is known of the tests themselves: kills, slips, mutants (an hour), written into tests/reliability/RESULTS.md.
+RUN := $(BIN)/python -m tests.reliability
+KEPT := tests/reliability/results
+reliability: $(VENV)/.test
+	folder=$$(mktemp -d) && $(RUN).kills $$folder 50 16 > $(KEPT)/kills.json
+	VRPO_TRIED=$(KEPT)/tried.json $(BIN)/python -m pytest tests/reliability
+	$(RUN).slips $(KEPT)/slips.json
+	$(RUN).ledger $(KEPT)/ledger.json
+	$(RUN).mutation $(KEPT)/mutation.json
+	$(RUN).report
 
 portable-quick: $(VENV)/.test
 	printf '%s\n' $(KERNELS) | xargs -P 2 -I{} sh -c 'env {} $(BIN)/python -m pytest $(NUMERIC) && echo "{}: passed"'

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory import packing
+from vrpo_theory.errors import out_of_memory
 from vrpo_theory.packing import Piece
 from vrpo_theory.types import Model, Request, Response, packs
 
@@ -150,15 +151,17 @@ def parts(requests: Sequence[Request]) -> Iterator[slice]:
 
 
 def forward(batch: Sequence[Request], model: Model) -> NDArray[np.float64]:
-    """Log-probabilities (B, T) of a batch, by halves where the whole does not fit the device's memory."""
+    """Log-probabilities (B, T) of a batch, by halves where the whole does not fit into memory."""
     import torch
 
     try:
         with torch.no_grad():
             found: NDArray[np.float64] = log_prob(batch, model).double().cpu().numpy()
             return found
-    except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0]
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = (str(error) or "out of memory").splitlines()[0]
     halves = _halves(batch)
     if halves is None:
         length = answer_columns(batch[0][0]).stop

@@ -5,18 +5,43 @@ The only place where masks meet a model; numbers leave as float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.batching import BATCH_TOKENS, answer_columns, batches, forward, parts, select
 from vrpo_theory.numerics import total
-from vrpo_theory.types import LookUp, Masks, Model, Predictor, Recorder, Request
+from vrpo_theory.types import SIDES, Case, LookUp, Masks, Model, Predictor, Recorder, Request, Response
 from vrpo_theory.weightings.base import Weighting
 
 Progress = Callable[[int], object]
 """Called with the number of masks just evaluated, or recalled."""
+
+
+class NotFiniteError(FloatingPointError):
+    """A model's log-probabilities of a response are not finite."""
+
+    def __init__(self, response: Response, reason: str) -> None:
+        super().__init__(f"the model's log-probabilities of response {response.key.hex()[:8]} are not finite: {reason}")
+        self.response, self.reason = response, reason
+
+
+@contextmanager
+def naming(cases: Sequence[Case]) -> Iterator[None]:
+    """Let what is not finite be said of the pair that holds the response."""
+    try:
+        yield
+    except NotFiniteError as error:
+        for case in cases:
+            for side in SIDES:
+                if any(part.key == error.response.key for part in case.parts(side)):
+                    raise FloatingPointError(
+                        f"the model's log-probabilities of {side} of pair {case.pair.id!r} are not finite: "
+                        f"{error.reason}"
+                    ) from error
+        raise
 
 
 def terms(
@@ -129,7 +154,14 @@ def _evaluate(batch: Sequence[Request], model: Model) -> list[NDArray[np.float64
     out = [values[part, answer_columns(r)] for (r, _), part in zip(batch, parts(batch), strict=True)]
     for (response, _), found in zip(batch, out, strict=True):
         if not np.isfinite(found).all():
-            raise FloatingPointError(
-                f"the model's log-probabilities of response {response.key.hex()[:8]} are not finite: check its weights"
-            )
+            raise NotFiniteError(response, _spoilt(model))
     return out
+
+
+def _spoilt(model: object) -> str:
+    """What is wrong with a model that gives numbers that are not finite."""
+    named = getattr(model, "named_parameters", tuple)()
+    odd = [name for name, tensor in named if not bool(tensor.isfinite().all())]
+    if odd:
+        return f"its weight {odd[0]} is not, and {len(odd) - 1} more" if odd[1:] else f"its weight {odd[0]} is not"
+    return "its weights are, so they overflow on the way: check them, or take a wider dtype"

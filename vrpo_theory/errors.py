@@ -9,6 +9,12 @@ def one_line(error: BaseException) -> str:
     return " ".join(reason.split())
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory did not suffice, a device's or the machine's."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return bool({"MemoryError", "OutOfMemoryError"} & kinds) or "can't allocate memory" in str(error)
+
+
 class InputError(ValueError):
     """Bad input (exit code 2): one line with what was got, what was expected, and the fix."""
 

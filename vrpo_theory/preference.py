@@ -72,7 +72,8 @@ def contributions_by(
     out = [[[np.zeros((len(d.masks.mask), 2)) for d in row] for row in draws] for _ in weightings]
     for stream in _streams(cases, draws):
         requests = [(draws[i][j].response, draws[i][j].masks.mask) for i, j in stream.jobs]
-        swept = elbo.sweep(requests, stream.models, batch_tokens=batch_tokens, progress=progress)
+        with elbo.naming(cases):
+            swept = elbo.sweep(requests, stream.models, batch_tokens=batch_tokens, progress=progress)
         for (i, j), *values in zip(stream.jobs, *swept, strict=True):
             for weighting, found in zip(weightings, out, strict=True):
                 weights = weighting.weights(draws[i][j].masks)

@@ -67,6 +67,7 @@ def test_a_split_is_admitted_and_spends_no_more(design):
 
 @pytest.mark.parametrize("design", MEMBERS)
 def test_same_address_same_masks_and_no_global_generator(design):
+    """Seen at https://github.com/huggingface/trl/issues/7083, https://github.com/unit8co/darts/issues/2463."""
     before = np.random.get_state()[1].copy()
     budget = design.split(8)
     first, again, other = (design.draw(uniforms(design, budget, r), 9, budget).mask for r in (0, 0, 1))
@@ -176,7 +177,10 @@ class OneSide(Coupling):
 
 @pytest.mark.parametrize("design", MEMBERS)
 def test_bias_is_as_declared_by_the_law(design):
-    """Exact mean against the ELBO of arbitrary tables: unbiased members at every length and budget."""
+    """Exact mean against the ELBO of arbitrary tables: unbiased members at every length and budget.
+
+    Seen at https://github.com/ML-GSAI/LLaDA/blob/main/get_log_likelihood.py.
+    """
     if not law(design, 3, design.split(3)):
         pytest.skip(f"{design.name} has an infinite moment, so no mean")
     errors = []
@@ -318,6 +322,7 @@ def test_weights_follow_the_tokens(weighting):
 
 
 def test_plain_weights_are_those_of_the_equations():
+    """Seen at https://github.com/huggingface/trl/issues/789, https://github.com/huggingface/trl/issues/6879."""
     budget = Budget(3, 2)
     for design, factor in ((DESIGNS["iid_count"](), 6.0), (DESIGNS["iid_time"](0.2), 1.0)):
         masks = design.draw(uniforms(design, budget), 6, budget)

@@ -31,6 +31,9 @@ class Small:
 
 @pytest.mark.parametrize("budget", [1, 7, 30, 10**6])
 def test_batches_hold_every_non_empty_mask_once_within_the_budget(budget):
+    """Seen at https://github.com/EleutherAI/lm-evaluation-harness/issues/704,
+    https://github.com/EleutherAI/lm-evaluation-harness/issues/1645.
+    """
     seen = []
     for pieces in batching.batches(REQUESTS, budget):
         tokens = batching.collate(batching.select(REQUESTS, pieces), CASE.policy)[0]

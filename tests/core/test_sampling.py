@@ -113,6 +113,7 @@ def test_elbos_have_errors_of_their_own(shared):
     [("iid_count", "plain", 4), ("strata", "plain", 1), ("iid_count", "two_way", 1), ("power_strata", "two_way", 1)],
 )
 def test_standard_errors_come_from_iid_timesteps_or_from_groups(design, weighting, blocks):
+    """Seen at https://github.com/ML-GSAI/LLaDA/blob/main/get_log_likelihood.py."""
     scheme = Scheme(DESIGNS[design](), WEIGHTINGS[weighting](), Budget(4))
     one, many = (estimate_scores([ANSWERS], replace(scheme, groups=g), seed=0)[0] for g in (1, 5))
     assert len(one.blocks) == blocks
@@ -203,6 +204,7 @@ def test_policy_equal_to_reference_scores_zero_when_shared():
 
 
 def test_order_batch_size_and_company_do_not_matter():
+    """Seen at https://github.com/NVIDIA-NeMo/Automodel/issues/3149."""
     cases = [Case(CASE.policy, CASE.reference, MODELS["tabular"].case(s, 6).pair) for s in range(4)]
 
     def scores(cases, **options):

@@ -36,6 +36,7 @@ def test_strings_and_messages_say_the_same(write, llada, prompt, chosen):
 
 
 def test_the_prompt_ends_in_exactly_one_assistant_header(write, llada):
+    """Seen at https://huggingface.co/GSAI-ML/LLaDA-8B-Instruct/blob/main/tokenizer_config.json."""
     prompt, _, _ = read_one(write(row([SYSTEM, USER, ANSWER, USER], [SYSTEM, USER, ANSWER, USER, ANSWER])), llada)
     turns = [SYSTEM["content"], USER["content"], HEADER + ANSWER["content"], USER["content"]]
     assert prompt.endswith("Which?<|eot_id|>" + HEADER)
@@ -76,6 +77,7 @@ def test_without_a_template_messages_are_refused(write, plain):
 
 @pytest.mark.parametrize(("answer", "rows"), [("ey.", 1), ("i.", 0)])
 def test_a_merge_across_the_boundary_is_said_and_not_made(write, plain, answer, rows):
+    """Seen at https://github.com/huggingface/trl/issues/2054, https://github.com/huggingface/trl/issues/1679."""
     path = write(row(prompt="Say h", chosen=answer))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

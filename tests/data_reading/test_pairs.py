@@ -25,6 +25,9 @@ def test_the_prompt_ids_may_be_empty(write):
 
 
 def test_end_of_text_in_a_response_stays(write):
+    """Seen at https://github.com/ZHZisZZ/dllm/issues/81, https://github.com/huggingface/trl/issues/1623,
+    https://github.com/huggingface/trl/issues/6357.
+    """
     end = 126081  # end of text and padding at once in LLaDA
     (pair,) = read_pairs(write(ids_row(chosen_ids=[7, end, end])), vocabulary=126464, mask_token_id=126336)
     assert pair.chosen.ids == (7, end, end)

@@ -55,6 +55,7 @@ def test_a_cut_answer_does_not_end_its_turn(write, llada):
 @pytest.mark.parametrize("prompt", [0, 1, 9, 50])
 @pytest.mark.parametrize(("chosen", "rejected"), [(1, 1), (1, 30), (7, 4), (60, 60)])
 def test_rows_fit_keep_a_token_and_lose_no_more_than_they_must(max_length, prompt, chosen, rejected):
+    """Seen at https://github.com/huggingface/trl/issues/6668, https://github.com/huggingface/trl/issues/6548."""
     cut = Truncation(max_length)
     before = row(prompt, chosen, rejected)
     after = cut(before)

@@ -114,6 +114,7 @@ def tied(folder):
 
 
 def test_tied_model_stores_one_matrix_and_stays_tied(tmp_path):
+    """Seen at https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md."""
     module = tied(tmp_path)
     assert HEAD not in load_file(tmp_path / SINGLE)
     loaded = load(tmp_path)

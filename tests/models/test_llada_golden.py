@@ -43,6 +43,9 @@ def test_logits_of_padded_rows(golden):
 
 @torch.no_grad()
 def test_padding_mask_is_not_ignored(golden):
+    """Seen at https://github.com/ML-GSAI/LLaDA/issues/89, https://github.com/ML-GSAI/LLaDA/issues/90,
+    https://github.com/ZHZisZZ/dllm/issues/15.
+    """
     unmasked = tiny("policy").module(golden["input_ids_padded"]).logits
     assert (unmasked - golden["logits_attention_mask"])[2, -1].abs().max() > 1e-2
 

@@ -94,6 +94,7 @@ def test_values_under_the_mask_do_not_leak(model, batch):
 
 
 def test_literal_mask_token_is_not_a_masked_one(model, batch):
+    """Seen at https://github.com/ML-GSAI/LLaDA/blob/main/get_log_likelihood.py."""
     tokens, answer, mask, attention = (x.clone() for x in batch)
     row, column = (answer & ~mask).nonzero()[0]
     tokens[row, column] = MASK_ID
@@ -188,6 +189,7 @@ def rotations_at(model, position):
 
 @torch.no_grad()
 def test_bfloat16_scores_in_float32(model, batch):
+    """Seen at https://github.com/genlm/genlm-backend/pull/66, https://github.com/huggingface/trl/issues/7084."""
     exact = model.log_prob(*batch)
     value = model.bfloat16().log_prob(*batch)
     assert value.dtype == torch.float32
@@ -203,6 +205,7 @@ def test_global_generator_is_untouched(batch):
 
 
 def test_fingerprint_follows_the_weights_and_the_configuration(model):
+    """Seen at https://github.com/ML-GSAI/LLaDA/issues/103."""
     first = model.fingerprint
     assert first == tiny("policy").fingerprint
     assert first != tiny("reference").fingerprint

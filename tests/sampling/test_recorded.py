@@ -190,6 +190,9 @@ def test_a_recorded_case_is_a_case(store, tmp_path):
 
 
 def test_changed_weights_have_a_record_of_their_own(store):
+    """Seen at https://github.com/EleutherAI/lm-evaluation-harness/issues/4063,
+    https://github.com/allenai/open-instruct/pull/1868.
+    """
     model = MODELS["markov"].case(3, 6).policy
     before = sweep([model], store)
     with torch.no_grad():

@@ -61,7 +61,10 @@ def losses(rows):
     ids=["plain", "accumulated", "jackknife"],
 )
 def test_the_losses_are_those_of_the_toy_s_loop(model, other, trained, options, trainer):
-    """Sums in another order, over few steps: 1e-6, far above float32's rounding, far below what a step changes."""
+    """Sums in another order, over few steps: 1e-6, far above float32's rounding, far below what a step changes.
+
+    Seen at https://github.com/huggingface/transformers/issues/34191.
+    """
     options = {**options, "seed": 2, "batch_tokens": 200}
     schedule = Schedule(STEPS, 1e-2, betas=(0.9, 0.95))
     expected = train(copy.deepcopy(model), Vrpo(other, lambda i: PAIRS[i][1], BATCH, **options), schedule)
@@ -172,7 +175,10 @@ def test_one_block_of_masks_tells_no_variance(model, other):
 
 
 def test_a_reference_that_was_evaluated_first_leaves_memory(model, other, trained, tmp_path):
-    """The same losses, as far as other batches round; and masks that were not evaluated are refused."""
+    """The same losses, as far as other batches round; and masks that were not evaluated are refused.
+
+    Seen at https://github.com/nishide-dev/unturtle/issues/40.
+    """
     again, objective = copy.deepcopy(model), PairObjective(seed=1)
     evaluated = {"eval_strategy": "steps", "eval_steps": 2}
     _, expected = trained(TrainingTask(again, copy.deepcopy(other), objective, PAIRS, HELD_OUT), **evaluated)

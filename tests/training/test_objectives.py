@@ -87,7 +87,10 @@ def test_vrpo_gradient_is_autograds(model, other, pairs, anchor):
 
 
 def test_a_policy_that_is_the_reference_starts_at_ln_2(model, pairs):
-    """Only if both see the same masks."""
+    """Only if both see the same masks.
+
+    Seen at https://github.com/eric-mitchell/direct-preference-optimization/issues/34.
+    """
     assert math.isclose(Vrpo(model, pairs, 4).backward(model, 0), math.log(2), rel_tol=1e-12)
     apart = Vrpo(model, pairs, 4, scheme=Scheme(coupling=Coupling(shared=False))).backward(model, 0)
     assert abs(apart - math.log(2)) > 1e-3

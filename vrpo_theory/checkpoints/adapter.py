@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vrpo_theory.checkpoints.folder import listing
 from vrpo_theory.checkpoints.notes import note
-from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.errors import InputError, one_line, out_of_memory
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -50,7 +50,7 @@ def attach(module: nn.Module, folder: Path) -> None:
             )
         peft.set_peft_model_state_dict(wrapped, weights)
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, InputError | torch.OutOfMemoryError):
+        if isinstance(error, InputError) or out_of_memory(error):
             raise
         raise InputError(
             f"{folder} does not fit the model ({one_line(error)}): give the base it was trained on"

@@ -88,6 +88,12 @@ def config_file(folder: Path) -> Path:
     return folder / "config.json"
 
 
+def require_file(path: Path) -> None:
+    """InputError for a pipe or a device, which might never end; what is not there is left to be opened."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is no file but a pipe or a device: give a file")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file, with or without a byte order mark.
 
@@ -96,6 +102,7 @@ def read_json(path: Path) -> dict[str, Any]:
     InputError
         If the file cannot be read (in the system's words), holds anything else, or gives a key two values.
     """
+    require_file(path)
     try:
         value = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=_object)
     except OSError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from vrpo_theory.checkpoints.folder import require_file
 from vrpo_theory.checkpoints.notes import note, some
 from vrpo_theory.checkpoints.shards import read_index, weight_files
 from vrpo_theory.errors import InputError, one_line
@@ -149,6 +150,7 @@ def _compare_with_index(index: Path, found: Mapping[str, Header]) -> None:
 
 
 def _file_headers(file: Path) -> dict[str, Header]:
+    require_file(file)
     try:
         with file.open("rb") as stream:
             start = stream.read(len(POINTER))

@@ -41,7 +41,8 @@ def tabulate(
         group = [cases[k] for k in indices]
         models = list({id(m): m for m in (group[0].policy, group[0].reference)}.values())
         used = [part for case in group for part in _parts(case)]
-        found = enumerate_masks(used, models, batch_tokens=batch_tokens, progress=progress)
+        with elbo.naming(group):
+            found = enumerate_masks(used, models, batch_tokens=batch_tokens, progress=progress)
         for model, answers in zip(models, found, strict=True):
             tables.setdefault(id(model), {}).update(answers.tables)
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vrpo_theory import batching
-from vrpo_theory.errors import InputError
+from vrpo_theory.errors import InputError, out_of_memory
 from vrpo_theory.generation.steps import Step, schedule
 from vrpo_theory.randomness import Address
 from vrpo_theory.samplers import SAMPLERS, Sampler
@@ -141,8 +141,10 @@ def _written(model: Model, sampler: Sampler, rows: Sequence[_Row]) -> list[Ids]:
     """The rows' answers, by halves where the whole does not fit the device's memory."""
     try:
         return _Writing(model, sampler, rows).answers()
-    except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0]
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = (str(error) or "out of memory").splitlines()[0]
     if len(rows) == 1:
         raise MemoryError(f"a single sequence of {rows[0].width} tokens does not fit on {model.device} ({reason})")
     half = len(rows) // 2

@@ -206,7 +206,8 @@ def _terms(
         places = [(k, j) for k in rows for j in range(len(drawn[k]))]
         requests = [(drawn[k][j].response, drawn[k][j].masks.mask) for k, j in places]
         models = [cases[rows[0]].policy, cases[rows[0]].reference]
-        policy, reference = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
+        with elbo.naming(cases):
+            policy, reference = elbo.sweep(requests, models, batch_tokens=batch_tokens, progress=progress)
         for (k, j), p, r in zip(places, policy, reference, strict=True):
             out[k][j] = np.stack([p, r], axis=2)
     return out

@@ -50,7 +50,7 @@ def exit_codes(resume: str = "run the same command again") -> Iterator[None]:
         _leave(f"interrupted; to resume: {resume}", 130)
     except _Terminated:
         _leave(f"terminated; to resume: {resume}", 143)
-    except (OSError, ArithmeticError, RuntimeError, ValueError) as error:
+    except (OSError, ArithmeticError, RuntimeError, ValueError, MemoryError) as error:
         _leave(f"{type(error).__name__}: {error}; to resume: {resume}", 1)
     finally:
         signal.signal(signal.SIGTERM, before)

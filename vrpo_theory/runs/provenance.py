@@ -99,6 +99,12 @@ def _versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 def evaluating_code(models: Sequence[Any]) -> str:
     """Hash of the code that an evaluation runs through, as it is parsed: what is common, and each model's own."""
+    found = {p.relative_to(ROOT).as_posix(): _shape(ast.parse(p.read_text())) for p in evaluating_files(models)}
+    return _digest(found)
+
+
+def evaluating_files(models: Sequence[Any]) -> set[Path]:
+    """The files of that code."""
     homes = {type(model).__module__.split(".")[2] for model in models if type(model).__module__.startswith(FAMILY)}
     own = [
         p
@@ -106,9 +112,7 @@ def evaluating_code(models: Sequence[Any]) -> str:
         if p.relative_to(ROOT / "models").parts[0].removesuffix(".py") in homes
     ]
     common = [ROOT / name for name in ("elbo.py", "batching.py", "packing.py", "models/base.py")]
-    common += (ROOT / "checkpoints").rglob("*.py")
-    parsed = {p.relative_to(ROOT).as_posix(): _shape(ast.parse(p.read_text())) for p in {*common, *own}}
-    return _digest(parsed)
+    return {*common, *(ROOT / "checkpoints").rglob("*.py"), *own}
 
 
 def _shape(node: Any) -> Any:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from vrpo_theory.checkpoints.identity import structure
 from vrpo_theory.checkpoints.wrapped import Wrapped
-from vrpo_theory.errors import InputError, one_line
+from vrpo_theory.errors import InputError, one_line, out_of_memory
 from vrpo_theory.rounding import of_tokens
 
 HEADS = (("cls",), ("lm_head",), ("head", "decoder"))
@@ -74,9 +74,9 @@ class MaskedLM(Wrapped):
         name, before = type(model.module).__name__, _described(model)
         try:
             error, tolerance = _padding_error(model)
-        except torch.OutOfMemoryError:
-            raise
         except (IndexError, RuntimeError, TypeError, ValueError) as broken:
+            if out_of_memory(broken):
+                raise
             raise InputError(
                 f"{name} is not supported ({one_line(broken)}): write a Model (vrpo_theory.models.base)"
             ) from None
