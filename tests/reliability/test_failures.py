@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from .failures import FAILURES, SURVIVED
+from .plants import PLANTS
 
 ROOT = Path(__file__).parents[2]
-EVERY = FAILURES | SURVIVED
+EVERY = FAILURES | SURVIVED | PLANTS
 
 
 def named(test):
