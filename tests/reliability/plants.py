@@ -1,4 +1,4 @@
-"""Discrepancies of the size that statistical tests say they detect: `slips.py` plants them, and they are to be found."""
+"""Discrepancies of the size that statistical tests say they detect: `slips.py` plants them, and they are found."""
 
 from __future__ import annotations
 
