@@ -122,7 +122,10 @@ def lies(copy):
         "the values of another": changed(data_offsets=header[other]["data_offsets"]),
         "an end before the start": changed(data_offsets=of_one["data_offsets"][::-1]),
         "a tensor that is missing": without,
-        "a tensor more": {**header, "more": {"dtype": "F32", "shape": [0], "data_offsets": [len(copy.values)] * 2}},
+        "a tensor more": {
+            **header,
+            f"{one}_more": {"dtype": "F32", "shape": [0], "data_offsets": [len(copy.values)] * 2},
+        },
         "another name": {**without, one + "x": of_one},
         "a name twice": twice,
         "a list": b"[]",

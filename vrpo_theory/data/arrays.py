@@ -16,18 +16,18 @@ _SIGNS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL)
 
 def elements(file: BinaryIO) -> Iterator[tuple[int, str | RowError]]:
     """Row numbers from 1 and the text of each element; last a RowError where the array does not end as it should."""
-    window, number, end = _Window(file), 0, ""
-    while end != "]":
-        number += 1
-        try:
+    number, end = 0, ""
+    try:
+        window = _Window(file)
+        while end != "]":
+            number += 1
             element, end = window.element()
-        except RowError as error:
-            yield number, error
-            return
-        if number > 1 or end == "," or element.strip():
-            yield number, element
-    if window.rest().strip():
-        yield number + 1, RowError("text after the array's closing bracket: write one array, or one object a line")
+            if number > 1 or end == "," or element.strip():
+                yield number, element
+        if window.rest().strip():
+            raise RowError("text after the array's closing bracket: write one array, or one object a line")
+    except RowError as error:
+        yield max(number, 1) + (end == "]"), error
 
 
 class _Window:
