@@ -277,6 +277,14 @@ def test_rows_of_an_array_are_refused_by_number(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("spoil", [lambda a: b"[\x80" + a[1:], lambda a: a + b"\xff"], ids=["first", "last"])
+def test_an_array_that_is_not_utf_8_is_refused_by_row(tmp_path, spoil):
+    path = tmp_path / "pairs.json"
+    path.write_bytes(spoil(json.dumps(ROWS[:2]).encode()))
+    with pytest.raises(BadRows, match=":row 1: not UTF-8"):
+        read_pairs(path)
+
+
 def test_what_unpacks_to_an_endless_line_does_not_fill_memory(tmp_path, monkeypatch):
     import tracemalloc
 

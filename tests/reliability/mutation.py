@@ -26,9 +26,9 @@ HOMES = {
     "statements": "statements/test_claims statements/test_every_statement",
     "models": "contracts/test_models models/test_llada_predictor models/test_llada_golden models/test_llada_options "
     "models/test_llada_checkpoint models/test_decoders_golden models/test_decoders_checkpoint models/test_masked_lm "
-    "models/test_llada_loading",
+    "models/test_llada_loading core/test_blocks",
     "exact": "core/test_exact core/test_gaps core/test_score_law core/test_loss_estimators core/test_ratios "
-    "core/test_gradient_moments core/test_blocks contracts/test_profiles contracts/test_designs",
+    "core/test_gradient_moments core/test_blocks core/test_limits contracts/test_profiles contracts/test_designs",
     "sampling": "core/test_sampling sampling/test_pool core/test_blocks",
     "planning": "planning/test_planning planning/test_own_run planning/test_zero_variance",
     "elbo": "core/test_elbo core/test_exact sampling/test_recorded core/test_preference",
