@@ -9,7 +9,7 @@ def _planted(words: str, test: str, path: str, old: str, new: str) -> Failure:
     return Failure(words, (), (f"tests/{test}",), Slip(f"vrpo_theory/{path}", old, new))
 
 
-ERROR = ("numerics.py", "return Estimate(value, math.sqrt(total(squares)),")
+ERROR = ("numerics.py", "math.sqrt(total(squares)), df=pooled_df(squares, [x.size")
 PLANTS = {
     "a tail index of twice the size": _planted(
         "a factor of 2", "core/test_words.py::test_tail_index_of_a_pareto_law",
@@ -40,8 +40,8 @@ PLANTS = {
     ),
     "the other sampler": _planted(
         "low-confidence remasking",
-        "training/test_decoding.py::test_diffusion_sampling_has_the_law_of_the_exact_likelihood",
-        "training/decoding.py", "SAMPLERS[sampler], seed)", "confident, seed)",
+        "generation/test_generation.py::test_random_remasking_has_the_any_order_likelihood",
+        "samplers/diffusion.py", "return uniform", "return log_prob.gather(-1, token[:, None]).squeeze(-1).exp()",
     ),
     "intervals that cover less than 80%": _planted(
         "coverage below 80%", "core/test_uncertainty.py::test_nominal_intervals_cover",
