@@ -141,14 +141,14 @@ def test_nothing_known_may_fit():
 def test_names_that_fit_alike_are_told_together():
     """At L = 1 a count on 0..L-1 masks nothing, and so does a time below 1."""
     found = audit(ZOO["count_from_zero"].estimator, lengths=[1], n=[2], toys=["rough"])
-    assert found.mistake in ("count-from-zero", "floor-quadrature", "eos-dropped")
+    assert found.mistake in ("count-from-zero", "floor-quadrature", "eos-as-context")
     assert "so does" in found.findings[0].evidence
 
 
 def test_batch_sizes_are_audited_apart():
     found = audit(RIGHT, lengths=[2], n=[1, 4, 32], toys=["rough"], calls=64)
     assert [(c.n, c.batch_size) for c in found.cells] == [(1, 1), (4, 1), (4, 4), (32, 1), (32, 16)]
-    assert {c.rules.alpha for c in found.cells} == {1e-6 / 5}
+    assert {(c.rules.reject, c.rules.accept) for c in found.cells} == {(1e-6 / 5, 1e-6)}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,8 @@ def test_batch_sizes_are_audited_apart():
     [
         ({"lengths": []}, "lengths"),
         ({"lengths": [0]}, "lengths"),
-        ({"lengths": [11]}, "lengths"),
+        ({"lengths": [257]}, "lengths"),
+        ({"lengths": [11], "toys": ["rough"]}, "gaps has those above 10"),
         ({"n": [0]}, "n must be"),
         ({"alpha": 0.0}, "alpha"),
         ({"margin": 0.0}, "margin"),

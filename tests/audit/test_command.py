@@ -12,11 +12,11 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 SOURCE = """
 import os
 import torch
-from vrpo_theory.auditing.toys import TOYS, toy
+from vrpo_theory.auditing.toys import TOYS, has, toy
 
 def exact(model, prompt, answer, n, generator, shift=0.0):
     print("chatter")
-    found = (toy(name, len(answer)) for name in TOYS)
+    found = (toy(name, len(answer)) for name in TOYS if has(name, len(answer)))
     return next(t.elbo for t in found if t.predictor is model) + shift
 
 def low(*arguments):
@@ -43,6 +43,25 @@ def few(model, prompt):
 def child(*arguments):
     os.system("echo chatter of a child")
     return exact(*arguments)
+
+def loss(model, input_ids, labels):
+    rows, scored = torch.arange(len(input_ids)), labels != -100
+    length = int(scored[0].sum())
+    count = torch.randint(1, length + 1, (len(input_ids), 1))
+    rank = torch.rand(labels.shape).masked_fill(~scored, 2).argsort(1).argsort(1)
+    mask = rank < count
+    logits = model(input_ids.masked_fill(mask, model.config.mask_token_id)).logits
+    terms = logits.log_softmax(-1).gather(-1, input_ids[..., None])[..., 0]
+    return -(terms * mask / count).sum(1).mean()
+
+class Trainer:
+    def compute_loss(self, model, inputs):
+        return inputs["labels"].shape[1] * loss(model, inputs["input_ids"], inputs["labels"])
+
+trainer = Trainer()
+
+def unweighted(model, input_ids, labels):
+    return 3 * loss(model, input_ids, labels)
 
 def doubles(*arguments):
     torch.set_default_dtype(torch.float64)
@@ -206,3 +225,30 @@ def test_the_example_of_the_readme_is_that_of_the_help_and_is_accepted(vrpo, tmp
 @pytest.mark.parametrize("words", ["EXECUTED", "model.config.mask_token_id", "torch.Generator", "Exit codes: 0"])
 def test_the_help_states_the_contract(vrpo, words):
     assert words in vrpo("audit", "--help", COLUMNS="80").stdout
+
+
+@pytest.mark.parametrize(("name", "says"), [("loss", "-ELBO/L, per token")])
+def test_a_training_loss_is_audited_as_what_it_is_a_multiple_of(run, name, says):
+    result = run(name, "--loss", "--toys", "copied", "--alpha", "1e-3")
+    assert result.exit_code == 0, result.output
+    assert f"the loss is taken for {says}" in result.stderr
+    assert "global-generator" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("unweighted", "no known multiple of -ELBO/L: its mean is"), ("trainer", "no known multiple of -ELBO/L")],
+)
+def test_a_loss_that_is_no_multiple_is_told(run, name, says):
+    result = run(name, "--loss")
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_several_estimators_make_one_table_and_one_document(run):
+    result = run("exact", "mine_audited:low")
+    assert result.exit_code == 3
+    rows = [line for line in result.stdout.splitlines() if "mine_audited:" in line]
+    assert ["accepted" in row for row in rows] == [True, False]
+    document = json.loads(run("exact", "mine_audited:low", "--json").stdout)
+    assert [audit["verdict"] for audit in document["audits"].values()] == ["accepted", "rejected"]

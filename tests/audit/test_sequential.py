@@ -34,7 +34,9 @@ def test_a_value_far_below_is_evidence_without_any_lower_bound():
     """Non-positive observations: Markov's inequality needs no lower end."""
     bet = Bet(-1.0, 0.0)
     bet.update(np.array([-1e6]))
-    assert bet.log_wealth == pytest.approx(math.log(np.mean(1 + FRACTIONS * (1e6 - 1))), rel=1e-12)
+    assert bet.log_wealth == pytest.approx(
+        math.log(np.average(1 + FRACTIONS * (1e6 - 1), weights=FRACTIONS)), rel=1e-12
+    )
 
 
 def test_bets_add_up_over_updates():
@@ -51,8 +53,13 @@ def regular(size):
     return np.tile(np.array([-0.5, -2, 0, -0.5, -0.5, 0, -2, -0.5, 0, -0.5]), size // 10)
 
 
+def sided(alpha):
+    """One level on every side."""
+    return {"reject": alpha, "accept": alpha / 2}
+
+
 def weighed(target, x, alpha, margin=0.1, low=-2.0, high=0.1):
-    evidence = Evidence(target, margin, low, high, alpha)
+    evidence = Evidence(target, margin, low, high, **sided(alpha))
     evidence.update(x)
     return evidence
 
@@ -66,7 +73,7 @@ def test_the_true_mean_is_rejected_no_more_often_than_promised(prob):
     target = float(prob @ ATOMS)
     low = high = 0
     for run in range(RUNS):
-        evidence = Evidence(target, 0.1, -2.0, 0.1, 0.05)
+        evidence = Evidence(target, 0.1, -2.0, 0.1, **sided(0.05))
         found = np.random.default_rng(run).choice(ATOMS, LOOKS[-1], p=prob)
         ever = np.zeros(2, bool)
         for part in np.split(found, LOOKS[:-1]):
@@ -98,12 +105,12 @@ def test_the_interval_is_where_the_bets_turn(shift):
     assert lower < x.mean() < upper
     assert (lower > target, upper < target) == (evidence.too_high, evidence.too_low)
     for bound, end in ((lower, -2.0), (upper, 0.1)):
-        assert log_mixture(log_bets(x, bound, end)) == pytest.approx(evidence.needed, abs=0.02)
+        assert log_mixture(log_bets(x, bound, end)) == pytest.approx(evidence.to_accept, abs=0.02)
 
 
 def test_no_observation_and_no_spread():
-    evidence = Evidence(-1.0, 0.1, -2.0, 0.0, 0.05)
-    assert evidence.needed == math.log(40)  # half of alpha a side
+    evidence = Evidence(-1.0, 0.1, -2.0, 0.0, **sided(0.05))
+    assert (evidence.to_reject, evidence.to_accept) == (math.log(40), math.log(40))  # half of alpha a side
     assert evidence.interval(np.array([])) == (-2.0, 0.0)
     same = np.full(400, -1.0)
     evidence.update(same)
@@ -114,7 +121,7 @@ def test_no_observation_and_no_spread():
 
 def test_a_value_beyond_the_range_voids_what_rests_on_it_for_good():
     x = regular(4000)
-    evidence = Evidence(MEAN - 0.3, 0.05, -2.0, 0.1, 1e-6)
+    evidence = Evidence(MEAN - 0.3, 0.05, -2.0, 0.1, **sided(1e-6))
     evidence.update(x)
     assert evidence.too_high
     evidence.update(np.array([-2.5]))
@@ -122,7 +129,7 @@ def test_a_value_beyond_the_range_voids_what_rests_on_it_for_good():
     assert not any((evidence.too_high, evidence.within))
     assert evidence.interval(x)[0] == -math.inf
     assert evidence.interval(x)[1] < 0
-    low = Evidence(MEAN + 0.15, 0.01, -2.0, 0.1, 1e-6)
+    low = Evidence(MEAN + 0.15, 0.01, -2.0, 0.1, **sided(1e-6))
     low.update(np.array([-2.5]))
     low.update(x)
     assert low.too_low  # this side needs no lower end
@@ -143,7 +150,7 @@ def test_what_was_seen_once_stays_seen():
 def test_what_remains_is_foreseen():
     x = regular(4000)
     steps = list(range(25, 4001, 25))
-    evidence = Evidence(MEAN, 0.1, -2.0, 0.1, 1e-6)
+    evidence = Evidence(MEAN, 0.1, -2.0, 0.1, **sided(1e-6))
     assert evidence.remaining == math.inf
     guessed = {}
     for stop in steps:
@@ -157,4 +164,4 @@ def test_what_remains_is_foreseen():
 
 def test_the_range_must_hold_the_target():
     with pytest.raises(ValueError, match="low < target - margin"):
-        Evidence(-1.0, 1.5, -2.0, 0.0, 0.05)
+        Evidence(-1.0, 1.5, -2.0, 0.0, **sided(0.05))

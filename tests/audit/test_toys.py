@@ -6,13 +6,17 @@ import math
 import numpy as np
 import pytest
 import torch
+from numpy.polynomial.legendre import leggauss
 
 from vrpo_theory import MODELS
+from vrpo_theory.auditing.heavy import excess
 from vrpo_theory.auditing.mistakes import known, mean_of
 from vrpo_theory.auditing.predictor import EOS, MASK
-from vrpo_theory.auditing.toys import TOYS, toy
+from vrpo_theory.auditing.toys import toy
+from vrpo_theory.auditing.toys.tables import COSTS
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.exact import contrast_moments, enumerate_masks, profile
+from vrpo_theory.exact.enumeration import all_masks
 
 QUICK = ("copied", "rough", "long_tailed")
 CELLS = [(name, length) for name in QUICK for length in (1, 2, 5)]
@@ -61,7 +65,7 @@ def test_the_trained_toy_is_the_packaged_model_scaled():
 
 
 def test_terms_are_small():
-    for name in TOYS:
+    for name in COSTS:
         assert 0.2 < -toy(name, 2).table.log_prob.min() < 0.3 + 1e-5
 
 
@@ -92,13 +96,13 @@ def test_what_was_asked_is_remembered():
     def seen(ids, attention=None):
         subject.predictor(ids, attention)
         trace = subject.predictor.trace.take()
-        return np.concatenate(trace.masks).tolist(), trace.prompt_masked, trace.altered
+        return np.concatenate(trace.counts).tolist(), trace.prompt_masked, trace.altered
 
     masked = right.clone()
     masked[0, 4] = MASK
-    assert seen(torch.cat([right, masked])) == ([0, 2], 0, 0)
+    assert seen(torch.cat([right, masked])) == ([0, 1], 0, 0)
     masked[0, 0] = MASK
-    assert seen(masked) == ([2], 1, 0)
+    assert seen(masked) == ([1], 1, 0)
     other = right.clone()
     other[0, 3] += 1
     assert seen(other) == ([0], 0, 1)
@@ -135,18 +139,25 @@ def test_predicted_means_by_hand():
     last = torch.arange(length) < length - 1
     expected = {
         "visible-scored": [count_mean(everything, length)],
-        "no-weight": [np.mean([by_count[k] for k in range(1, length + 1)])],
+        "no-weight": [np.sum([by_count[k] for k in range(1, length + 1)]) / count for count in (5, 6)],
         "all-masked": [by_count[length]],
         "count-from-zero": [sum(by_count[k] / k for k in range(1, length))],
         "count-plus-one-weight": [1.2 * subject.elbo],
         "at-least-one-mask": [(5 * by_count[1] + sum(5 / k * by_count[k] for k in range(1, 6))) / 6],
-        "floor-quadrature": [np.mean([by_count[int(5 * t)] / t for t in (0.125, 0.375, 0.625, 0.875)])],
-        "eos-dropped": [
-            count_mean(list(by_hand(subject, lambda mask: mask & last)), length),
-            count_mean(rows[::2], length - 1),  # the last bit of the product is the last token
+        "floor-quadrature": [
+            np.mean([by_count[int(5 * t)] / t for t in (0.125, 0.375, 0.625, 0.875)]),
+            sum(w / 2 * by_count[int(5 * (1 + x) / 2)] * 2 / (1 + x) for x, w in zip(*leggauss(4), strict=True)),
         ],
+        "rounded-ends": [
+            sum(by_count[k] / k for k in range(1, length)) + by_count[length] / length / 2,
+            5 / 4 * (by_count[1] / 2 + sum(by_count[k] / k for k in range(2, length)) + by_count[length] / 10),
+        ],
+        "eos-dropped": [count_mean(list(by_hand(subject, lambda mask: mask & last)), length)],
+        "eos-as-context": [count_mean(rows[::2], length - 1)],  # the last bit of the product is the last token
+        "redrawn-empty-mask": [1.2 * subject.elbo],
         "wrong-sign": [-subject.elbo],
-        "padded-length": [subject.elbo * 5 / padded for padded in (8, 8, 16, 32, 64)],
+        "constant-factor": [subject.elbo * factor for factor in (1.5, 0.5, 2.0, 1.25, 0.75)],
+        "padded-length": [subject.elbo * f / padded for padded in (8, 8, 16, 32, 64) for f in (5, 1)],
         "per-token-mean": [subject.elbo / 5],
         "prompt-in-length": [subject.elbo * 8 / 5, subject.elbo * 5 / 8, subject.elbo / 8],
     }
@@ -167,3 +178,77 @@ def test_floors_are_predicted_by_quadrature():
     assert predictions("clamped-weight", subject)[floor] == pytest.approx(
         np.mean(at(t) / np.maximum(t, 0.1993)), rel=2e-3
     )
+
+
+def test_other_times_are_predicted_by_quadrature():
+    """E over a fine grid of t: clipped at both ends, and weighted otherwise."""
+    subject = toy("rough", 5)
+    rows = list(by_hand(subject))
+    t = (np.arange(20_000) + 0.5) / 20_000
+
+    def at(level):
+        return sum(s * level**k * (1 - level) ** (5 - k) for k, s in rows)
+
+    inner = 0.3 + 0.5 * t
+    (clipped,) = {m.says for m in known() if m.name == "clipped-time" and "[0.3, 0.8]" in m.says}
+    assert predictions("clipped-time", subject)[clipped] == pytest.approx(np.mean(at(inner) / inner), rel=1e-6)
+    weighted = list(predictions("wrong-time-weight", subject).values())
+    assert weighted == pytest.approx([np.mean(at(t) * t), np.mean(at(t) * (1 - t))], rel=1e-6)
+
+
+def test_the_log_of_the_mean_of_exponentials_is_predicted():
+    """Over all pairs of masks: quadrature loses nothing that shows."""
+    subject = toy("rough", 5)
+    rows = [(k, s) for k, s in by_hand(subject) if k]
+    prob = np.array([1 / 5 / math.comb(5, k) for k, _ in rows])
+    value = np.array([5 / k * s for k, s in rows])
+    pairs = prob @ np.log((np.exp(value)[:, None] + np.exp(value)) / 2) @ prob
+    assert predictions("log-mean", subject, n=2).popitem()[1] == pytest.approx(pairs, abs=1e-6)
+    assert predictions("log-mean", subject, n=1).popitem()[1] == pytest.approx(subject.elbo, abs=1e-6)
+
+
+@pytest.mark.parametrize("length", [11, 12])
+def test_long_answers_have_closed_forms(length):
+    """Against every mask of eleven or twelve tokens."""
+    subject = toy("gaps", length)
+    masked = all_masks(length)
+    ids = torch.tensor(subject.prompt + subject.answer).repeat(len(masked), 1)
+    ids[:, 3:][torch.from_numpy(masked)] = MASK
+    subject.predictor.trace.take()
+    logits = subject.predictor(ids).logits.double().log_softmax(-1)[:, 3:]
+    terms = logits.gather(-1, torch.tensor(subject.answer).expand(len(masked), -1)[..., None])[..., 0].numpy()
+    sums, counts = (terms * masked).sum(1), masked.sum(1)
+    seen = subject.predictor.trace.take()
+    assert np.concatenate(seen.sums) == pytest.approx(sums, abs=1e-4)
+    assert (np.concatenate(seen.counts) == counts).all()
+    means = np.bincount(counts, sums) / np.bincount(counts)
+    assert subject.mean_sums("masked") == pytest.approx(means, abs=1e-4)
+    spared = ~masked[:, -1]
+    size = np.maximum(np.bincount(counts[spared], minlength=length + 1), 1)
+    last = np.bincount(counts[spared], sums[spared], length + 1) / size
+    assert subject.mean_sums("last visible") == pytest.approx(last, abs=1e-4)
+    assert subject.elbo == pytest.approx(math.fsum(means[1:] / np.arange(1, length + 1)), abs=1e-4)
+    assert (-length * sums[1:] / counts[1:]).max() < subject.reach
+    assert np.isnan(subject.mean_sums("visible")).all()
+
+
+@pytest.mark.statistical(rate=1e-9, detects="a mean of the cut values off by 0.02 nats")
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_lies_beyond_the_range(n):
+    """The time form's values, cut off at the low end, against draws; six standard errors of bounded values."""
+    subject, rng = toy("rough", 5), np.random.default_rng(0)
+    low, draws = -2 * subject.reach, 60_000
+    t = rng.random((draws, n))
+    code = (rng.random((draws, n, 5)) < t[..., None]) @ (2 ** np.arange(5))
+    cut = np.maximum((subject.table.sums[code] / t).mean(1), low)
+    beyond, slack = excess(subject, n, low)
+    stderr = cut.std() / math.sqrt(draws)
+    assert slack == 0
+    assert abs(cut.mean() - subject.elbo - beyond) < 6.2 * stderr < 0.02
+    assert beyond > 3 * stderr or n > 1
+
+
+def test_what_lies_beyond_the_range_of_a_long_answer_is_bounded():
+    subject = toy("gaps", 70)
+    middle, slack = excess(subject, 4, -2 * subject.reach)
+    assert 0 < middle == slack < 0.15 * 0.01 * 70

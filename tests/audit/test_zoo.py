@@ -84,7 +84,7 @@ def test_variance_and_standard_error_are_held_against_the_exact_ones():
     from vrpo_theory.auditing.estimator import Estimator
     from vrpo_theory.auditing.toys import toy
 
-    cell = AuditCell(toy("rough", 8), 4, None, Rules(0.01, 1e-9, (2.0, 0.0)), seed=0)
+    cell = AuditCell(toy("rough", 8), 4, None, Rules(0.01, 1e-9, 1e-9, (2.0, 0.0)), seed=0)
     cell.sample(Estimator(ZOO["count_form_with_error"].estimator), 10_000)
     variance, stderr = cell.variance_ratio(), cell.stderr_ratio()
     assert abs(variance.value - 1) < 7 * variance.stderr < 0.25

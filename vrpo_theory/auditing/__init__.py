@@ -8,8 +8,9 @@ from vrpo_theory.auditing.cells import AuditCell
 from vrpo_theory.auditing.diagnosis import Finding
 from vrpo_theory.auditing.faults import EstimatorError
 from vrpo_theory.auditing.loading import load, source_digest
+from vrpo_theory.auditing.losses import LossEstimator, recognised
 from vrpo_theory.auditing.process_settings import changes, settings
-from vrpo_theory.auditing.report import Audit
+from vrpo_theory.auditing.report import Audit, summary
 from vrpo_theory.auditing.rules import AuditOptions, check_options
 from vrpo_theory.auditing.runner import audit
 
@@ -19,10 +20,13 @@ __all__ = [
     "AuditOptions",
     "EstimatorError",
     "Finding",
+    "LossEstimator",
     "audit",
     "changes",
     "check_options",
     "load",
+    "recognised",
     "settings",
     "source_digest",
+    "summary",
 ]

@@ -23,6 +23,8 @@ FAR = 7.0
 """Standard errors by which a prediction may miss in every cell."""
 CLOSE = 30.0
 """Difference in summed squared misses (30: likelihoods e^-15 apart) below which two names are reported together."""
+ALIKE = 1e-3
+"""Relative difference of weights up to which they are one: float32 log-probabilities are summed in other orders."""
 FLOAT32 = 2e-5
 """Share of R that float32 log-probabilities may move a mean."""
 MEAN_LOST, VARIANCE_LOST = 1.75, 3.0
@@ -79,7 +81,7 @@ def _of_the_masks(cells: Sequence[AuditCell]) -> Iterator[Finding]:
         yield Finding("altered-input", f"{altered} of {rows} forward rows showed altered, missing or extra tokens")
     if not rows:
         yield Finding("no-forward", "the model was never called")
-    partial = [c for c in cells if c.counts()[1 : c.toy.length].any() and c.toy.length > 2]
+    partial = [c for c in cells if c.counts[1 : c.toy.length].any() and c.toy.length > 2]
     if partial and all(len(set(c.values)) == 1 for c in partial):
         yield Finding("fixed-draw", "every call gave the same value from the same masks, whatever the generator's seed")
 
@@ -100,7 +102,11 @@ def _of_the_means(cells: Sequence[AuditCell]) -> Iterator[Finding]:
     fits: dict[str, tuple[float, str]] = {}
     for mistake in known():
         misses = [_miss(mistake, c) for c in cells]
-        if cells and max(misses) <= FAR and all(_counts_agree(mistake, c) for c in cells):
+        if (
+            cells
+            and max(misses) <= FAR
+            and all(_counts_agree(mistake, c) and _weights_agree(mistake, c) for c in cells)
+        ):
             score = float(np.square(misses).sum())
             if mistake.name not in fits or score < fits[mistake.name][0]:
                 fits[mistake.name] = score, mistake.says
@@ -114,20 +120,29 @@ def _of_the_means(cells: Sequence[AuditCell]) -> Iterator[Finding]:
 def _miss(mistake: Mistake, cell: AuditCell) -> float:
     """Standard errors between the cell's mean and the predicted one."""
     predicted = mean_of(mistake, cell.toy, cell.n, cell.batch_size or cell.n)
+    if math.isnan(predicted):  # the toy cannot tell
+        return 0.0
     bias = cell.bias
     return abs(bias.value + cell.toy.elbo - predicted) / math.hypot(bias.stderr or 0.0, FLOAT32 * cell.toy.reach)
 
 
 def _counts_agree(mistake: Mistake, cell: AuditCell) -> bool:
     """Whether the counts l >= 1 seen are close to the predicted ones, in total variation."""
-    length, seen = cell.toy.length, cell.counts()[1:]
+    length, seen = cell.toy.length, cell.counts[1:]
     uniform = np.full(length + 1, 1 / length)
-    law = uniform if mistake.counts is None else mistake.counts(cell.toy, cell.n, cell.batch_size or cell.n)
+    law = uniform if mistake.law is None else mistake.law(length, cell.n, cell.batch_size or cell.n)
     expected = law[1:]
     if not seen.sum() or not expected.sum():
         return bool(seen.sum()) == bool(expected.sum() > 0)
     distance = np.abs(seen / seen.sum() - expected / expected.sum()).sum() / 2
     return bool(distance < 0.005 + 3 * math.sqrt(length / len(cell.values)))
+
+
+def _weights_agree(mistake: Mistake, cell: AuditCell) -> bool:
+    """Whether masks of one count have one weight, or many, as predicted; where single masks show it."""
+    count, weight = np.array(cell.weights).reshape(-1, 2).T
+    spread = [np.ptp(weight[count == c]) / abs(weight[count == c]).max() for c in set(count) if (count == c).sum() > 9]
+    return mistake.random_weight is None or not spread or mistake.random_weight == (max(spread) > ALIKE)
 
 
 def _of_the_errors(cells: Sequence[AuditCell]) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ import torch
 
 from vrpo_theory.auditing.estimator import Estimator
 from vrpo_theory.auditing.process_settings import changes, settings, settings_kept
-from vrpo_theory.auditing.toys import toy
+from vrpo_theory.auditing.toys import has, toy
 from vrpo_theory.randomness import content_key
 
 TRIALS = 8
@@ -20,7 +20,7 @@ TRIALS = 8
 
 @dataclass(frozen=True)
 class GeneratorUse:
-    """What was seen in a few calls on the rough toy.
+    """What was seen in a few calls on one toy.
 
     Parameters
     ----------
@@ -70,22 +70,22 @@ def derived(seed: int, *address: int | str) -> int:
 
 
 def probe(estimator: Estimator, length: int, n: int, batch_size: int | None, seed: int) -> GeneratorUse:
-    """Call the estimator on the rough toy under equal and different seeds; the caller guards the global state."""
-    rough, before_all = toy("rough", length), settings()
+    """Call the estimator on a toy that varies under equal and different seeds; the caller guards the global state."""
+    subject, before_all = toy("rough" if has("rough", length) else "gaps", length), settings()
 
     advanced: set[str] = set()
 
     def call(own: int, shared: int) -> float:
         seed_global(derived(seed, "shared", shared))
         before = _states()
-        value, _ = estimator(rough, n, batch_size, torch.Generator().manual_seed(derived(seed, "own", own)))
+        value, _ = estimator(subject, n, batch_size, torch.Generator().manual_seed(derived(seed, "own", own)))
         advanced.update(name for name, state in _states().items() if state != before[name])
         return value
 
     first, again = ([call(trial, 0) for trial in range(TRIALS)] for _ in range(2))
     shared = [call(trial, 1) for trial in range(TRIALS)]
     others = [call(TRIALS + trial, 0) for trial in range(TRIALS)]
-    rough.predictor.trace.take()
+    subject.predictor.trace.take()
     repeatable = first == again
     return GeneratorUse(
         repeatable,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,7 +54,11 @@ class Audit:
         """One line for the verdict."""
         if self.verdict == "accepted":
             margin = self.cells[0].rules.margin
-            return f"the bias is at most {margin:g} nats per token in all cells ({len(self.cells)})"
+            heavy = sum(c.heavy for c in self.cells)
+            trust = (
+                f", in {heavy} of them up to values below the assumed range: those are taken on trust" if heavy else ""
+            )
+            return f"the bias is at most {margin:g} nats per token in all cells ({len(self.cells)}){trust}"
         chosen = [c for c in self.cells if c.verdict == self.verdict]
         if self.verdict == "rejected":
             first = chosen[0]
@@ -117,15 +122,25 @@ class Audit:
         return table(header, rows, title=LEGEND, labels=header.index("verdict"), left=left, width=width)
 
 
+def summary(audits: Mapping[str, Audit], width: int | None = None) -> str:
+    """Text of a table with one row per audit: verdict, likely mistake or other finding, and the reason."""
+    rows = [
+        [name, audit.verdict, audit.mistake or ", ".join(f.name for f in audit.findings) or "-", audit.reason]
+        for name, audit in audits.items()
+    ]
+    header = ["estimator", "verdict", "mistake or finding", "reason"]
+    return table(header, rows, labels=1, left={1, 2, 3}, width=width)
+
+
 HEADER = (
     "toy", "answer length", "masks", "batch size", "verdict", "bias in nats per token", "bounds of the bias", "calls",
     "passes per call", "variance ratio", "error ratio",
 )  # fmt: skip
 ALWAYS = {"toy", "answer length", "masks", "verdict"}
 LEGEND = (
-    "bias: mean of the calls less the exact ELBO, over the answer length; its bounds hold at all times, with the "
-    "probability asked for. passes: forward passes. variance ratio: variance of the calls over that of VRPO with as "
-    "many masks. error ratio: mean squared standard error over the variance of the calls."
+    "bias: mean of the calls less the exact ELBO, over the answer length; each of its bounds holds at all times, with "
+    "the probability asked for. passes: forward passes. variance ratio: variance of the calls over that of VRPO with "
+    "as many masks. error ratio: mean squared standard error over the variance of the calls."
 )
 
 
@@ -149,7 +164,7 @@ def _cell(cell: AuditCell) -> Document:
         "stderr_ratio": None if stderr is None else {"value": stderr.value, "interval": list(_log_interval(stderr))},
         "below_range": cell.evidence.below,
         "above_range": cell.evidence.above,
-        "counts": cell.counts().tolist(),
+        "counts": cell.counts.tolist(),
     }
 
 

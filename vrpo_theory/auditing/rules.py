@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
-from vrpo_theory.auditing.toys import TOYS
+from vrpo_theory.auditing.toys import LISTED, TOYS, has
 from vrpo_theory.errors import InputError, require_known
 
-BATCH, LONGEST, WIDEST = 16, 10, 0.1
+BATCH, LONGEST, WIDEST = 16, 256, 0.1
 
 Place = tuple[str, int, int, int | None]
 """Toy, answer length, n, batch size."""
@@ -24,14 +24,15 @@ class Rules:
     ----------
     margin : float
         Largest acceptable bias, in nats per token.
-    alpha : float
-        Probability of error of one cell.
+    reject, accept : float
+        Probability that a cell without bias is ever rejected, and that one with a bias beyond the margin is accepted.
     span : (float, float)
         Estimates are assumed to lie in [-span[0] R, span[1] R], R being the toy's reach.
     """
 
     margin: float
-    alpha: float
+    reject: float
+    accept: float
     span: tuple[float, float]
 
 
@@ -41,9 +42,9 @@ class AuditOptions(TypedDict, total=False):
     Parameters
     ----------
     lengths, n : sequence of int
-        Answer lengths, 1 to 10, and numbers of masks.
+        Answer lengths, 1 to 256, and numbers of masks; a toy is called at the lengths it has.
     alpha : float
-        Probability that any cell is wrongly rejected, or wrongly accepted.
+        Probability that an estimator without bias is rejected, and that one with a bias beyond the margin is accepted.
     margin : float
         Largest acceptable bias, in nats per token.
     toys : sequence of str
@@ -53,7 +54,8 @@ class AuditOptions(TypedDict, total=False):
     calls : int
         Most calls in one cell.
     seconds : float
-        What is not decided after that time of sampling stays undecided.
+        What is not decided after so many seconds of CPU time stays undecided: a cap, far above what an estimator needs
+        that ``calls`` can decide.
     """
 
     lengths: Sequence[int]
@@ -67,14 +69,14 @@ class AuditOptions(TypedDict, total=False):
 
 
 DEFAULTS: AuditOptions = {
-    "lengths": (1, 2, 5, 8),
+    "lengths": (1, 2, 5, 8, 70),
     "n": (1, 2, 4, 8, 16),
     "alpha": 1e-6,
     "margin": 0.01,
-    "toys": tuple(TOYS),
+    "toys": TOYS,
     "span": (2.0, 0.0),
-    "calls": 100_000,
-    "seconds": 120.0,
+    "calls": 50_000,
+    "seconds": 600.0,
 }
 
 
@@ -98,6 +100,9 @@ def check_options(**options: Unpack[AuditOptions]) -> AuditOptions:
     require(o["calls"] >= 1, f"calls must be at least 1, got {o['calls']}")
     unknown = [name for name in toys if name not in TOYS]
     require(bool(toys) and not unknown, f"unknown toys {', '.join(map(repr, unknown))}: choose from {', '.join(TOYS)}")
+    lonely = [x for x in lengths if not any(has(name, x) for name in toys)]
+    which = f"gaps has those above {LISTED}, the others those up to it"
+    require(not lonely, f"no toy of {', '.join(toys)} has an answer of length {lonely}: {which}")
     return o
 
 
@@ -108,6 +113,6 @@ def places(lengths: Sequence[int], n: Sequence[int], toys: Sequence[str], *, bat
         for count in sorted(set(n))
         for length in sorted(set(lengths))
         for name in TOYS
-        if name in toys
+        if name in toys and has(name, length)
         for batch in (sorted({1, min(count, BATCH)}) if batches else [None])
     ]

@@ -17,7 +17,7 @@ from vrpo_theory.auditing.toys import toy
 FIRST, LAST = 64, 1024
 """Calls a cell gets at its first turn, and at most in one turn."""
 HEAVY = 4000
-"""Most calls of a cell whose values leave the assumed range: enough to see how its tail falls."""
+"""Calls of a cell whose values leave the assumed range: enough to see how its tail falls. A time form goes on."""
 NAMING, NAMING_SHARE = 400, 1 / 8
 """After a rejection, calls a cell gets so that the mistake can be named, and their share of the audit's time."""
 
@@ -68,10 +68,13 @@ def audit(
     Assumed: calls in one cell are independent with one mean (an estimator without memory), and values lie in the
     range. "Too low" needs only its upper end, which holds of any weighted sum of log-probabilities with weights >= 0;
     "too high" and acceptance need its lower end: an estimator whose mean rests on values that are too rare to show
-    and lie beyond it escapes. A value beyond an end voids what rests on it: the cell stays undecided. Then with
-    probability 1 - alpha every verdict of every cell is right, whenever sampling stops (see `sequential`); a union
-    bound over cells and sides. The name of the mistake, the variance and standard-error ratios carry no such
-    guarantee.
+    and lie beyond it escapes. A value above the range leaves the cell undecided; one below it, too, unless the
+    estimator is the time form: that is accepted up to what lies below the range (`vrpo_theory.auditing.heavy`).
+    Then the verdict is right with probability 1 - alpha, whenever sampling stops (see `sequential`). An estimator
+    without bias is rejected if any cell rejects it: alpha is shared by cells and sides. One with a bias beyond the
+    margin is accepted only if the very cell that holds the bias accepts it: every cell may use the whole alpha, and
+    each bound of a bias that is shown holds with probability 1 - alpha on its own. The name of the mistake, the
+    variance and standard-error ratios carry no such guarantee.
 
     Examples
     --------
@@ -83,12 +86,12 @@ def audit(
     asked, wrapped = check_options(**options), Estimator(estimator)
     grid = places(asked["lengths"], asked["n"], asked["toys"], batches=wrapped.takes_batch_size)
     low, high = asked["span"]
-    rules = Rules(asked["margin"], asked["alpha"] / len(grid), (low, high))
+    rules = Rules(asked["margin"], asked["alpha"] / len(grid), asked["alpha"], (low, high))
     with untouched():
         cells = [AuditCell(toy(name, length), count, batch, rules, seed) for name, length, count, batch in grid]
         use = _probe(wrapped, cells, seed)
         seed_global(derived(seed, "global"))
-        ends = time.monotonic() + asked["seconds"]
+        ends = time.process_time() + asked["seconds"]
         _decide(wrapped, cells, calls=asked["calls"], ends=ends, full=full, progress=progress)
         return Audit(tuple(cells), use, diagnose(cells, use))
 
@@ -102,16 +105,16 @@ def _decide(
     estimator: Estimator, cells: Sequence[AuditCell], *, calls: int, ends: float, full: bool, progress: Progress | None
 ) -> None:
     """Rounds over the undecided cells, of growing numbers of calls."""
-    share, open_cells, began = FIRST, list(cells), time.monotonic()
+    share, open_cells, began = FIRST, list(cells), time.process_time()
     while open_cells:
         for cell in open_cells:
-            if time.monotonic() > ends:
+            if time.process_time() > ends:
                 for late in open_cells:
                     late.stopped = late.stopped or OUT_OF_TIME
                 return
             cell.sample(estimator, min(_share(cell, share), calls - len(cell.values)))
             if cell.verdict == "rejected" and not full:
-                ends = min(ends, time.monotonic() + NAMING_SHARE * (ends - began))
+                ends = min(ends, time.process_time() + NAMING_SHARE * (ends - began))
                 _sample_for_the_name(estimator, cells, calls, ends)
                 return
             cell.stopped = _spent(cell, calls)
@@ -123,21 +126,21 @@ def _decide(
 
 def _share(cell: AuditCell, most: int) -> int:
     """Calls for the cell's turn: no more than it seems to need, with a tenth to spare."""
-    return int(min(max(1.1 * cell.evidence.remaining, FIRST), most))
+    return int(min(max(1.1 * cell.deciding.remaining, FIRST), most))
 
 
 def _spent(cell: AuditCell, calls: int) -> str:
     """Why a cell gets no more calls, or nothing."""
     if cell.evidence.above:
         return "values above the assumed range"
-    if cell.heavy and len(cell.values) >= min(HEAVY, calls):
+    if cell.up_to_tail and len(cell.values) >= min(HEAVY, calls) and not cell.up_to_tail.may_be_within:
         return "values below the assumed range"
     return "out of calls" if len(cell.values) >= calls else ""
 
 
 def _sample_for_the_name(estimator: Estimator, cells: Sequence[AuditCell], calls: int, ends: float) -> None:
     for cell in cells:
-        if time.monotonic() > ends:
+        if time.process_time() > ends:
             return
         wanted = min(HEAVY if cell.heavy else NAMING, calls)
         if len(cell.values) < wanted:

@@ -13,14 +13,17 @@ from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:
-    from vrpo_theory.auditing import Audit, AuditOptions
+    from vrpo_theory.auditing import Audit, AuditOptions, LossEstimator
 
 EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
+WORST = ("rejected", "undecided", "accepted")
 
 
 def audit(
-    estimator: Annotated[str, typer.Argument(help="MODULE:FUNCTION; the module is imported, which executes it")],
-    lengths: Annotated[str, typer.Option(help="answer lengths to try, from 1 to 10")] = "1,2,5,8",
+    estimators: Annotated[
+        list[str], typer.Argument(help="MODULE:FUNCTION, one or several; the modules are imported, which executes them")
+    ],
+    lengths: Annotated[str, typer.Option(help="answer lengths to try, from 1 to 256")] = "1,2,5,8,70",
     n: Annotated[str, typer.Option(help="numbers of masks to try")] = "1,2,4,8,16",
     alpha: Annotated[float, typer.Option(callback=positive, help="largest probability of a wrong verdict")] = 1e-6,
     margin: Annotated[float, typer.Option(callback=positive, help="largest acceptable bias, in nats per token")] = 0.01,
@@ -28,13 +31,20 @@ def audit(
         str,
         typer.Option(help="assumed range A,B: estimates lie in [-A R, B R], where [-R, 0] holds all estimates of VRPO"),
     ] = "2,0",
-    toys: Annotated[str, typer.Option(help="toy models to call the estimator on")] = "copied,rough,long_tailed,trained",
+    toys: Annotated[
+        str, typer.Option(help="toy models to call the estimator on")
+    ] = "copied,rough,long_tailed,trained,gaps",
     seed: Seed = 0,
+    calls: Annotated[int, typer.Option(min=1, help="most calls of the estimator in one cell")] = 50_000,
     seconds: Annotated[
-        float, typer.Option(callback=not_negative, help="seconds of sampling after which open cells stay undecided")
-    ] = 120,
+        float, typer.Option(callback=not_negative, help="CPU seconds after which open cells stay undecided, a cap")
+    ] = 600,
     full: Annotated[bool, typer.Option("--full", help="go on after a rejection until every cell is decided")] = False,
     undecided: Annotated[bool, typer.Option("--all", help="show undecided cells too")] = False,
+    loss: Annotated[
+        bool,
+        typer.Option("--loss", help="audit training losses: is their expectation a multiple of -ELBO/L, and which?"),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Compare any ELBO estimator with exact values: accepted, rejected or undecided.
@@ -77,7 +87,12 @@ def audit(
           log_prob = logits.log_softmax(-1)[:, torch.arange(length), answer_ids]
           return float((length / count * mask * log_prob).sum(1).mean())
 
-    Exit codes: 0 accepted, 3 rejected, 4 undecided; 2 if the estimator raises an exception, which is shown.
+    With --loss, FUNCTION(model, input_ids, labels) returns the loss of the rows input_ids (n, P + L), whose labels are
+    -100 at the prompt; or FUNCTION is an object with compute_loss(model, inputs), as trainers have it. It draws its
+    masks from torch's global generator.
+
+    Several estimators are summed up in one table. Exit codes: 0 accepted, 3 rejected, 4 undecided, the worst of them;
+    2 if an estimator raises an exception, which is shown.
     """
     with exit_codes():
         options: AuditOptions = {
@@ -87,25 +102,36 @@ def audit(
             "margin": margin,
             "span": numbers(span, float, "--span"),
             "toys": toys.split(","),
+            "calls": calls,
             "seconds": seconds,
         }
         from vrpo_theory import auditing
 
         auditing.check_options(**options)
-        try:
-            found, source = _audited(estimator, options, seed=seed, full=full)
-        except auditing.EstimatorError as error:
-            say(error.trace)
-            raise
+        found, documents = {}, {}
+        for name in estimators:
+            try:
+                found[name], source = _audited(name, options, seed=seed, full=full, loss=loss)
+            except auditing.EstimatorError as error:
+                say(error.trace)
+                raise
+            asked = {**options, "seed": seed, "full": full, "loss": loss}
+            if json:
+                documents[name] = found[name].document() | {
+                    "provenance": _origin(audit=asked, estimator=name, source=source)
+                }
+        one = found[estimators[0]] if len(found) == 1 else None
         if json:
-            asked = {**options, "seed": seed, "full": full}
-            print_json(found.document() | {"provenance": _origin(audit=asked, estimator=estimator, source=source)})
+            print_json(documents[estimators[0]] if one else {"audits": documents})
+        elif one:
+            _show(one, undecided=undecided)
         else:
-            _show(found, undecided=undecided)
-        found.raise_for_verdict()
+            show(auditing.summary(found, terminal_width()))
+        for audit in sorted(found.values(), key=lambda audit: WORST.index(audit.verdict)):
+            audit.raise_for_verdict()
 
 
-def _audited(name: str, options: AuditOptions, *, seed: int, full: bool) -> tuple[Audit, str | None]:
+def _audited(name: str, options: AuditOptions, *, seed: int, full: bool, loss: bool) -> tuple[Audit, str | None]:
     """The audit, and the digest of the estimator's source; what the estimator prints goes to standard error."""
     from tqdm import tqdm
 
@@ -121,8 +147,18 @@ def _audited(name: str, options: AuditOptions, *, seed: int, full: bool) -> tupl
         function = auditing.load(name)
         for change in auditing.changes(before):
             say(f"importing {name.partition(':')[0]} changed {change}, for all code")
-        found = auditing.audit(function, seed=seed, full=full, progress=progress, **options)
+        found = auditing.audit(
+            _of_loss(function) if loss else function, seed=seed, full=full, progress=progress, **options
+        )
         return found, auditing.source_digest(function)
+
+
+def _of_loss(function: Any) -> LossEstimator:
+    from vrpo_theory import auditing
+
+    multiple = auditing.recognised(function)
+    say(f"the loss is taken for {multiple.says}")
+    return auditing.LossEstimator(function, multiple)
 
 
 def _origin(**asked: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from vrpo_theory.auditing.zoo.right import count_form
 from vrpo_theory.auditing.zoo.specimens import LogitModel, counted, masked_sums, specimen, timed, uniform_counts
+from vrpo_theory.numerics import gauss_legendre
 
 FLOOR, COARSE = 0.2, 0.4
 """Large enough that a bias of their order shows beside the margin; a floor of 1e-3 would be harmless, and accepted."""
@@ -113,3 +114,47 @@ def clamped_time(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, gene
     t = torch.rand(n, generator=generator, dtype=torch.float64).clamp_min(COARSE)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
     return float((sums / t).mean())
+
+
+@specimen("rejected", "clipped-time", lengths=(2, 8), n=(16,))
+def clipped_time(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """t ~ U[0.3, 0.8] in mask and weight, as where training clips its noise: much masked never occurs."""
+    t = 0.3 + 0.5 * torch.rand(n, generator=generator, dtype=torch.float64)
+    sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
+    return float((sums / t).mean())
+
+
+@specimen("rejected", "wrong-time-weight")
+def linear_time_weight(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """The weight 1 - t, which some trainers offer beside 1/t."""
+    t = torch.rand(n, generator=generator, dtype=torch.float64)
+    sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
+    return float((sums * (1 - t)).mean())
+
+
+@specimen("rejected", "redrawn-empty-mask", lengths=(5, 8), n=(1, 16), toys=("copied", "rough"))
+def redrawn_empty_mask(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """A row without a mask is drawn again, time and all: (L + 1)/L too large."""
+    length = len(answer)
+    t, mask = torch.zeros(n, dtype=torch.float64), torch.zeros(n, length, dtype=torch.bool)
+    while (empty := ~mask.any(1)).any():
+        t[empty] = torch.rand(int(empty.sum()), generator=generator, dtype=torch.float64)
+        mask[empty] = timed(t[empty], length, generator)
+    return float((masked_sums(model, prompt, answer, mask) / t).mean())
+
+
+@specimen("rejected", "rounded-ends", n=(8,))
+def rounded_ends(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """Counts round(u L): the smallest and the largest are half as likely, and the smallest is 0."""
+    length = len(answer)
+    counts = (torch.rand(n, generator=generator, dtype=torch.float64) * length).round().long()
+    sums = masked_sums(model, prompt, answer, counted(counts, length, generator))
+    return float((length / counts.clamp_min(1) * sums).mean())
+
+
+@specimen("rejected", "floor-quadrature", n=(4, 8))
+def gauss_quadrature(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """Gauss-Legendre nodes t with floor(t L) masked tokens, weight 1/t."""
+    share, t = (torch.from_numpy(x) for x in gauss_legendre(0.0, 1.0, n))
+    mask = counted((t * len(answer)).floor().long(), len(answer), generator)
+    return float((share * masked_sums(model, prompt, answer, mask) / t).sum())

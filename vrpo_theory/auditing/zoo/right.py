@@ -77,12 +77,20 @@ def redrawn_timesteps(
     return float(each.mean()), float(each.std()) / groups**0.5 if groups > 1 else None
 
 
-@specimen("undecided", "infinite-variance", lengths=(1, 8), n=(1,), toys=("copied", "rough"))
+@specimen("accepted", "infinite-variance", lengths=(8,), n=(1,), toys=("rough",))
 def time_form(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """t ~ U(0, 1], weight 1/t, no floor (Eq. 12-13): the mean is right, but the variance is infinite.
 
-    Undecided is the right verdict: no finite number of calls bounds the mean of such a tail.
+    Accepted up to values below the range: no finite number of calls bounds the mean of what lies there.
     """
-    t = 1 - torch.rand(n, generator=generator, dtype=torch.float64)
+    return floored_time_form(model, prompt, answer, n, generator, floor=0.0)
+
+
+@specimen("accepted", "infinite-variance", lengths=(8,), n=(1,), toys=("rough",))
+def floored_time_form(
+    model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator, floor: float = 1e-3
+) -> float:
+    """t ~ U[1e-3, 1], as in most training code: a bias far below any margin, and a variance of about log(1000)."""
+    t = 1 - (1 - floor) * torch.rand(n, generator=generator, dtype=torch.float64)
     sums = masked_sums(model, prompt, answer, timed(t, len(answer), generator))
     return float((sums / t).mean())

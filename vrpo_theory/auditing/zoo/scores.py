@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Generator, Tensor
 
@@ -89,7 +91,7 @@ def eos_unscored(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, gene
     return float((length / counts * sums).mean())
 
 
-@specimen("rejected", "eos-dropped")
+@specimen("rejected", "eos-as-context")
 def eos_unmasked(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
     """The end of sequence counts as padding: never masked, nor part of the length."""
     length = int((answer != model.config.pad_token_id).sum())
@@ -109,3 +111,24 @@ def bfloat16(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generato
     logits = model(shown(model, prompt, answer, mask)).logits[:, len(prompt) :].bfloat16()
     terms = logits.log_softmax(-1).gather(-1, answer.expand(n, -1)[..., None])[..., 0].double()
     return float((length / counts * (terms * mask).sum(1)).mean())
+
+
+@specimen("rejected", "constant-factor", n=(8,))
+def half_as_much_again(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """A factor 1.5 from somewhere."""
+    return 1.5 * count_form(model, prompt, answer, n, generator)
+
+
+@specimen("rejected", "padded-length", lengths=(2, 5, 8), toys=("copied", "rough"))
+def mean_over_padded_length(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """The mean over the length padded to a multiple of 8."""
+    return count_form(model, prompt, answer, n, generator) / (BLOCK * math.ceil(len(answer) / BLOCK))
+
+
+@specimen("rejected", "log-mean", lengths=(2, 8), n=(8,), toys=("copied", "long_tailed"))
+def log_mean(model: LogitModel, prompt: Tensor, answer: Tensor, n: int, generator: Generator) -> float:
+    """The log of the mean of the exponentials, as for importance weights: above the ELBO, and below log p(y)."""
+    length = len(answer)
+    counts = uniform_counts(n, length, generator)
+    each = length / counts * masked_sums(model, prompt, answer, counted(counts, length, generator))
+    return float(each.logsumexp(0)) - math.log(n)
