@@ -23,7 +23,7 @@ NUMERIC := tests/core/test_rounding.py tests/contracts/test_models.py tests/mode
 	-k "not tabular and not markov and not shock and not refused and not refuses and not fingerprint \
 	and not device_map and not names and not mask_token and not checkpointing"
 
-.PHONY: table3 test soak reliability portable portable-quick figures check toy clean
+.PHONY: table3 test soak docs reliability portable portable-quick figures check toy clean
 
 table3: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce table3
@@ -64,6 +64,9 @@ figures: $(VENV)/.package
 check: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.reproduce $$($(BIN)/python -m vrpo_theory.reproduce --list | cut -d ' ' -f 1) --out figures --check
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 toy: $(VENV)/.package
 	$(BIN)/python -m vrpo_theory.training.toy
 
@@ -77,6 +80,10 @@ $(VENV)/.package: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.package
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,test,llm,training,adapters,datasets]'
 	$(BIN)/python -m ipykernel install --sys-prefix --name vrpo_theory --display-name vrpo_theory
+	touch $@
+
+$(VENV)/.docs: $(VENV)/.package
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[notebooks,docs]'
 	touch $@
 
 clean:

@@ -25,7 +25,53 @@ The names below are imported when first used, so that ``import vrpo_theory`` sta
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # as below, for type checkers; one import per module
+    # isort: off
+    from vrpo_theory.auditing import audit as audit
+    from vrpo_theory.couplings import Coupling as Coupling
+    from vrpo_theory.data import read_pairs as read_pairs
+    from vrpo_theory.designs import DESIGNS as DESIGNS
+    from vrpo_theory.exact import (
+        loss_moments as loss_moments,
+        margin_moments as margin_moments,
+        margin_variance as margin_variance,
+        profiles as profiles,
+        score_law as score_law,
+        tabulate as tabulate,
+        true_margin as true_margin,
+    )
+    from vrpo_theory.generation import generate as generate
+    from vrpo_theory.losses import LOSSES as LOSSES, Loss as Loss
+    from vrpo_theory.models import MODELS as MODELS, load_model as load_model
+    from vrpo_theory.planning import Cost as Cost, plan as plan
+    from vrpo_theory.preference import backward as backward, loss as loss
+    from vrpo_theory.reproduce import EXHIBITS as EXHIBITS
+    from vrpo_theory.runs.frames import frame as frame
+    from vrpo_theory.samplers import SAMPLERS as SAMPLERS
+    from vrpo_theory.sampling import (
+        draw_pools as draw_pools,
+        estimate_scores as estimate_scores,
+        gradient_variance as gradient_variance,
+        replicate as replicate,
+    )
+    from vrpo_theory.schemes import Scheme as Scheme
+    from vrpo_theory.scoring import score_pairs as score_pairs
+    from vrpo_theory.statements import STATEMENTS as STATEMENTS
+    from vrpo_theory.store import Recorded as Recorded, SampleStore as SampleStore
+    from vrpo_theory.training import PairObjective as PairObjective, dpo_loss as dpo_loss
+    from vrpo_theory.types import (
+        Budget as Budget,
+        Case as Case,
+        Estimate as Estimate,
+        Masks as Masks,
+        Moments as Moments,
+        PreferencePair as PreferencePair,
+        Profile as Profile,
+        Response as Response,
+    )
+    from vrpo_theory.weightings import WEIGHTINGS as WEIGHTINGS
 
 _HOMES = {
     "vrpo_theory.auditing": ("audit",),
@@ -41,6 +87,7 @@ _HOMES = {
     "vrpo_theory.planning": ("Cost", "plan"),
     "vrpo_theory.preference": ("backward", "loss"),
     "vrpo_theory.reproduce": ("EXHIBITS",),
+    "vrpo_theory.runs.frames": ("frame",),
     "vrpo_theory.samplers": ("SAMPLERS",),
     "vrpo_theory.sampling": ("draw_pools", "estimate_scores", "gradient_variance", "replicate"),
     "vrpo_theory.schemes": ("Scheme",),
@@ -59,10 +106,12 @@ __version__ = "0.1.0"
 __all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'vrpo_theory' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # would make every name one of type Any
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'vrpo_theory' has no attribute {name!r}; public names: {', '.join(__all__)}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

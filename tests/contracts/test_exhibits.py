@@ -80,4 +80,4 @@ def test_is_kept_in_figures(exhibit):
     stored = json.loads((ROOT / "figures" / f"{exhibit.name}.json").read_text())
     assert stored["cells"]
     assert {"code", "commit", "inputs", "options", "versions"} <= stored["provenance"].keys()
-    assert (ROOT / "figures" / f"{exhibit.name}.png").exists()
+    assert all((ROOT / "figures" / f"{exhibit.name}.{ending}").exists() for ending in ("md", "png", "svg"))

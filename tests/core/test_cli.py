@@ -164,7 +164,13 @@ def test_reproduce_writes_checks_and_detects_a_difference(reproduce, tmp_path):
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)["exhibits"]["allocation"]
     assert set(document) == {"cells", "provenance"}
-    assert {p.name for p in tmp_path.iterdir()} == {"allocation.json", "allocation.md", "allocation.png"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "allocation.json",
+        "allocation.md",
+        "allocation.png",
+        "allocation.svg",
+        "allocation.csv",
+    }
     stored = tmp_path / "allocation.json"
     assert json.loads(stored.read_text()) == document
     assert {"versions", "code", "models", "pairs", "options"} <= document["provenance"].keys()

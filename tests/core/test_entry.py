@@ -14,7 +14,7 @@ import vrpo_theory
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.parsing import numbers
 
-COMMANDS = ("reproduce", "score", "plan", "train", "audit", "inspect", "list")
+COMMANDS = ("reproduce", "score", "plan", "train", "audit", "report", "inspect", "list")
 FAMILIES = ("designs", "weightings", "losses", "samplers", "models", "exhibits", "statements")
 
 

@@ -84,3 +84,18 @@ def test_nothing_is_looked_for_beside_a_notebook(path):
     code = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code")
     assert not re.search(r"""["'](\.\.?/|(figures|notebooks|tests)/)""", code)
     assert not set(re.findall(r"^(?:import|from) (\w+)", code, re.M)) & {p.stem for p in path.parent.glob("*.py")}
+
+
+WITH_EXERCISES = [path for path in NOTEBOOKS if "<details>" in path.read_text()]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("path", WITH_EXERCISES, ids=lambda p: p.stem)
+def test_solutions_run_after_the_notebook(path):
+    """The hidden solutions, in the names that the notebook leaves behind."""
+    cells = nbformat.read(path, as_version=4).cells
+    solutions = [code for c in cells for code in re.findall(r"<details>.*?```python\n(.*?)```", c.source, re.S)]
+    assert len(solutions) >= 2
+    names = {}
+    for code in [*(c.source for c in cells if c.cell_type == "code"), *solutions]:
+        exec(code, names)

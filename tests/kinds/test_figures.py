@@ -101,7 +101,7 @@ def test_a_run_whose_models_have_such_names(vrpo, tmp_path, name):
     result = vrpo("reproduce", "table3", *sources, *options)
     assert result.exit_code == 0, result.output
     assert name in result.stdout
-    assert f"written: {tmp_path / 'out' / 'table3.json'}, .md, .png" in result.stderr
+    assert f"written: {tmp_path / 'out' / 'table3.json'}, .md, .csv, .png, .svg" in result.stderr
     cells = json.loads((tmp_path / "out" / "table3.json").read_text())["cells"]
     figure = EXHIBITS["table3"].plot(cells)
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == ["paper (8B)", name]

@@ -42,15 +42,15 @@ def endings(out):
     return {path.suffix for path in out.iterdir()}
 
 
-def test_a_failed_picture_is_one_warning_and_is_tried_again(tmp_path, capsys):
+def test_a_failed_picture_is_a_warning_and_is_tried_again(tmp_path, capsys):
     run(tmp_path, replace(SMALL, plot=fail))
-    assert endings(tmp_path) == {".json", ".md"}
-    (warning,) = capsys.readouterr().err.splitlines()
-    assert "small.png" in warning
-    assert "no such glyph" in warning
+    assert endings(tmp_path) == {".json", ".md", ".csv"}
+    warnings = capsys.readouterr().err.splitlines()
+    assert ["small.png" in warnings[0], "small.svg" in warnings[1]] == [True, True]
+    assert all("no such glyph" in warning for warning in warnings)
     before = (tmp_path / "small.json").read_bytes()
     run(tmp_path)
-    assert endings(tmp_path) == {".json", ".md", ".png"}
+    assert endings(tmp_path) == {".json", ".md", ".csv", ".png", ".svg"}
     assert "inputs unchanged" in capsys.readouterr().err
     assert (tmp_path / "small.json").read_bytes() == before
 
@@ -58,20 +58,20 @@ def test_a_failed_picture_is_one_warning_and_is_tried_again(tmp_path, capsys):
 def test_a_picture_that_cannot_be_saved_is_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(Figure, "savefig", fail)
     run(tmp_path)
-    assert endings(tmp_path) == {".json", ".md"}
+    assert endings(tmp_path) == {".json", ".md", ".csv"}
 
 
 def test_a_page_that_fails_leaves_the_picture(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(runner.ILLUSTRATIONS, "md", fail)
     run(tmp_path)
-    assert endings(tmp_path) == {".json", ".png"}
+    assert endings(tmp_path) == {".json", ".csv", ".png", ".svg"}
     assert "small.md" in capsys.readouterr().err
 
 
 def test_nothing_old_stands_beside_new_numbers(tmp_path):
     run(tmp_path)
     run(tmp_path, replace(SMALL, compute=lambda context: [Cell("r", MODEL, 0.75)], plot=fail), fresh=True)
-    assert endings(tmp_path) == {".json", ".md"}
+    assert endings(tmp_path) == {".json", ".md", ".csv"}
     assert "0.75" in (tmp_path / "small.md").read_text()
 
 
@@ -90,7 +90,7 @@ def test_a_table_that_cannot_be_printed_ends_nothing(reproduce, tmp_path, monkey
     result = reproduce(tmp_path)
     assert result.exit_code == 0
     assert "table of consistency" in result.stderr
-    assert f"written: {tmp_path / 'consistency.json'}, .md, .png" in result.stderr
+    assert f"written: {tmp_path / 'consistency.json'}, .md, .csv, .png, .svg" in result.stderr
 
 
 NAMES = {
@@ -115,7 +115,7 @@ def test_a_name_is_drawn_as_it_is(name):
     def plot():
         figure, axes = plotting.panels(4)
         points = {name: (1.0, 0.5), "other": (2.0, None)}
-        plotting.curves(axes[0], {name: ([1, 2], [1, None])}, title=name, xlabel="", ylabel="")
+        plotting.curves(axes[0], {name: ([1, 2], [1, None], [None, 0.5])}, title=name, xlabel="", ylabel="")
         plotting.grouped_dots(axes[1], {name: points}, title=name, ylabel="")
         plotting.dots(axes[2], {name: points}, title=name, xlabel="")
         plotting.strips(axes[3], {name: [1.0, -1.0], "other": []}, title=name, ylabel="")
@@ -123,6 +123,7 @@ def test_a_name_is_drawn_as_it_is(name):
         return figure
 
     assert plotting.png(plot).startswith(b"\x89PNG")
+    assert "<svg" in plotting.svg(plot)
     axes = figures[0].axes
     found = [ax.get_title() for ax in axes] + [ax.get_legend().get_texts()[0].get_text() for ax in axes[:3]]
     found += [axes[k].get_xticklabels()[0].get_text() for k in (1, 3)] + [axes[2].get_yticklabels()[0].get_text()]

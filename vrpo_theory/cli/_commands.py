@@ -28,6 +28,7 @@ COMMANDS = {
     "plan": Home("plan", "plan", "Choose how to spend a sampling budget."),
     "train": Home("train", "train", "Train a checkpoint on preference pairs."),
     "audit": Home("audit", "audit", "Compare an ELBO estimator with exact values."),
+    "report": Home("reporting", "report", "Make one page of all results."),
     "inspect": Home("inspecting", "inspect", "Show what a checkpoint is."),
     "list": Home("listing", "members", "List designs, models, exhibits and more."),
 }

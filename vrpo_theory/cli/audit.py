@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vrpo_theory.cli._output import messages_only
-from vrpo_theory.cli.options import Json, Seed, not_negative, positive
+from vrpo_theory.cli.options import Json, Out, Seed, not_negative, positive
 from vrpo_theory.runs.console import exit_codes, print_json, say, show
 from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
@@ -46,6 +46,7 @@ def audit(
         typer.Option("--loss", help="audit training losses: is their expectation a multiple of -ELBO/L, and which?"),
     ] = False,
     json: Json = False,
+    out: Out = None,
 ) -> None:
     """Compare any ELBO estimator with exact values: accepted, rejected or undecided.
 
@@ -106,7 +107,9 @@ def audit(
             "seconds": seconds,
         }
         from vrpo_theory import auditing
+        from vrpo_theory.runs import keeping
 
+        keeping.require_place(out, "audit")
         auditing.check_options(**options)
         found, documents = {}, {}
         for name in estimators:
@@ -116,10 +119,8 @@ def audit(
                 say(error.trace)
                 raise
             asked = {**options, "seed": seed, "full": full, "loss": loss}
-            if json:
-                documents[name] = found[name].document() | {
-                    "provenance": _origin(audit=asked, estimator=name, source=source)
-                }
+            origin = _origin(audit=asked, estimator=name, source=source)
+            documents[name] = found[name].document() | {"provenance": origin}
         one = found[estimators[0]] if len(found) == 1 else None
         if json:
             print_json(documents[estimators[0]] if one else {"audits": documents})
@@ -127,6 +128,8 @@ def audit(
             _show(one, undecided=undecided)
         else:
             show(auditing.summary(found, terminal_width()))
+        for k, document in enumerate(documents.values(), 1):
+            keeping.keep(document, out, "audit" if one else f"audit_{k}")
         for audit in sorted(found.values(), key=lambda audit: WORST.index(audit.verdict)):
             audit.raise_for_verdict()
 

@@ -68,6 +68,9 @@ Store = Annotated[
 Beta = Annotated[float, typer.Option(callback=not_negative, help="beta of the DPO loss")]
 Seed = Annotated[int, typer.Option(callback=seed_in_range, help="seed of all random draws")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON document on standard output")]
+Out = Annotated[
+    Path | None, typer.Option(help="folder for the result as JSON, CSV and a picture; vrpo report makes a page of it")
+]
 MaskTokenId = Annotated[
     int | None, typer.Option(min=0, help="id of the mask token, where the checkpoint's files do not say")
 ]
@@ -75,7 +78,7 @@ BlockLength = Annotated[
     int | None, typer.Option(min=1, help="tokens of a block in block diffusion, where config.json does not say")
 ]
 
-PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown")
+PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown", "out")
 """Options that say where things are and how results are shown: contents are recorded in their place."""
 
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, positive, told
+from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Out, Seed, Store, positive, told
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.errors import InputError
 from vrpo_theory.runs.console import exit_codes, print_json, show
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.runs.parsing import numbers
-from vrpo_theory.tables import terminal_width
+from vrpo_theory.tables import terminal_width, wrapped
 
 if TYPE_CHECKING:
     from vrpo_theory.planning import Cost
@@ -45,6 +45,7 @@ def plan(
     batch_tokens: BatchTokens = 2**12,
     store: Store = None,
     json: Json = False,
+    out: Out = None,
 ) -> None:
     """Find the best way to spend a budget, or the least budget for a target, from a pilot on your own pairs.
 
@@ -56,10 +57,12 @@ def plan(
 
         from vrpo_theory import planning
         from vrpo_theory.planning import report
+        from vrpo_theory.runs import keeping, verdicts
         from vrpo_theory.runs.provenance import provenance
         from vrpo_theory.runs.recording import opened
 
         prices = _cost(cost)
+        keeping.require_place(out, "plan")
         given = sum(x is not None for x in (budget, target_stderr, target_bias))
         if given != 1:
             raise InputError(f"give one of --budget, --target-stderr and --target-bias, got {given}")
@@ -77,11 +80,13 @@ def plan(
             if gradient != "none":
                 found = planning.with_gradient(found, cases, gradient, beta=beta, seed=seed, batch_tokens=batch_tokens)
             origin = provenance(told(context), {sources.label: cases})
-    same = _same_options(context, "score")
-    if json:
-        print_json(report.document(found, same) | {"provenance": origin})
-    else:
-        show(report.text(found, same, terminal_width()))
+        same, width = _same_options(context, "score"), terminal_width()
+        document = report.document(found, same) | {"provenance": origin}
+        if json:
+            print_json(document)
+        else:
+            show(f"{report.text(found, same, width)}\n\n{wrapped(verdicts.of_plan(document), width)}")
+        keeping.keep(document, out, "plan")
 
 
 def _cost(text: str) -> Cost:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Seed, Store, told
+from vrpo_theory.cli.options import COUNT, BatchTokens, Beta, Json, Out, Seed, Store, told
 from vrpo_theory.cli.sources import reads_cases
 from vrpo_theory.couplings import Coupling
 from vrpo_theory.documents import Document, Fields
@@ -15,6 +15,7 @@ from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.runs.console import exit_codes, print_json, say, show, show_table
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.schemes import Scheme, read_scheme
+from vrpo_theory.tables import terminal_width, wrapped
 from vrpo_theory.uncertainty import error_digits, with_error
 
 FEW = 5
@@ -61,13 +62,14 @@ def score(
         typer.Option("--show", min=1, help="print the first N pairs (default 3) as they are scored, then stop"),
     ] = None,
     json: Json = False,
+    out: Out = None,
 ) -> None:
     """Compute ELBOs, margin and score of every pair, exactly or by Monte Carlo with standard errors."""
     with exit_codes():
         from tqdm import tqdm
 
         from vrpo_theory import scoring
-        from vrpo_theory.runs import inputs
+        from vrpo_theory.runs import inputs, keeping
         from vrpo_theory.runs.provenance import provenance
         from vrpo_theory.runs.recording import opened
 
@@ -76,6 +78,7 @@ def score(
             raise InputError(
                 "--method exact evaluates every mask and has no budget: drop --n-t and the like, or --method exact"
             )
+        keeping.require_place(out, "score")
         if shown is not None:
             show(inputs.shown(sources, shown))
             return
@@ -91,7 +94,9 @@ def score(
                     batch_tokens=batch_tokens, progress=bar.update,
                 )  # fmt: skip
             origin = provenance(options, {sources.label: cases}) | {"scheme": used.document()}
-        _print(documents, origin, as_json=json)
+        document = {"pairs": documents, "provenance": origin}
+        _print(document, as_json=json)
+        keeping.keep(document, out, "score")
 
 
 def _scheme(source: str | None, **options: Any) -> Scheme | None:
@@ -115,10 +120,13 @@ def _scheme(source: str | None, **options: Any) -> Scheme | None:
     return found
 
 
-def _print(documents: list[Document], origin: Document, *, as_json: bool) -> None:
+def _print(document: Document, *, as_json: bool) -> None:
+    from vrpo_theory.runs import verdicts
+
     if as_json:
-        print_json({"pairs": documents, "provenance": origin})
+        print_json(document)
         return
+    documents = document["pairs"]
     columns = ("id", "method", "margin", "score", "stderr", "df", "v_time", "v_mask")
     rows = [[_text(name, document) for name in columns] for document in documents]
     legend = "margin in nats; score = beta x margin, 0.25(3): with a standard error of 0.03 (95% interval: times "
@@ -127,6 +135,7 @@ def _print(documents: list[Document], origin: Document, *, as_json: bool) -> Non
     notes = Counter(note for document in documents for note in _notes(document))
     for note, count in notes.items():
         show(f"{count} of {len(documents)} pairs: {note}")
+    show(wrapped(verdicts.of_scores(document), terminal_width()))
 
 
 def _notes(document: Fields) -> list[str]:

@@ -5,13 +5,14 @@ from vrpo_theory.plotting.kinds import (
     curves,
     dots,
     dots_about_one,
+    doublings,
     grouped_dots,
     histogram,
     panels,
     row_height,
     strips,
 )
-from vrpo_theory.plotting.saving import png
+from vrpo_theory.plotting.saving import png, svg
 
 __all__ = [
     "COLOURS",
@@ -22,10 +23,12 @@ __all__ = [
     "curves",
     "dots",
     "dots_about_one",
+    "doublings",
     "grouped_dots",
     "histogram",
     "panels",
     "png",
     "row_height",
     "strips",
+    "svg",
 ]

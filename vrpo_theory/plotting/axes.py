@@ -16,15 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 COLOURS = (
-    "#3b6ea8", "#d9822b", "#7a7a7a", "#4f9d69", "#a85a8c", "#b5a642", "#1b998b", "#c44536", "#6f4e37", "#8fb8de",
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#7a7a7a", "#5e3c99", "#8c6d31",
 )  # fmt: skip
+"""Okabe and Ito's, which colour-blind readers tell apart, then four more; markers differ as well."""
+MARKERS = "osD^vP*Xhp"
+GREY = "#7a7a7a"
+TITLE, LABEL, SMALL = 9, 8, 7
+"""Sizes of text in points: a panel is a column of 3.5 inches wide."""
 LONGEST = 40
 """Characters of a name that are drawn."""
 
 Number = float | None
 Points = Mapping[str, tuple[Number, Number]]
 """A value and its standard error by name; None is not drawn."""
-Line = tuple[Sequence[float], Sequence[Number]]
+Line = tuple[Sequence[float], Sequence[Number], Sequence[Number]]
+"""Places, values and their standard errors."""
 
 
 def columns_of(points: Points) -> tuple[list[float], list[float]]:
@@ -37,9 +43,10 @@ def gaps(values: Sequence[Number]) -> list[float]:
     return [math.nan if v is None else v for v in values]
 
 
-def dot(k: int) -> dict[str, Any]:
-    """Style of the k-th series."""
-    return {"fmt": "o", "markersize": 4, "capsize": 2, "elinewidth": 1, "color": COLOURS[k % len(COLOURS)]}
+def dot(k: int, *, hollow: bool = False) -> dict[str, Any]:
+    """Style of the k-th series; numbers that are not ours are hollow."""
+    style = {"fmt": MARKERS[k % len(MARKERS)], "markersize": 4, "capsize": 2, "elinewidth": 1}
+    return style | {"color": COLOURS[k % len(COLOURS)]} | ({"mfc": "none"} if hollow else {})
 
 
 def offset(k: int, count: int) -> float:
@@ -62,7 +69,7 @@ def _drawn(axes: Axes, axis: str) -> list[float]:
 def say_if_empty(axes: Axes) -> None:
     """Say so in words where nothing can be drawn."""
     if not _drawn(axes, "y") or not _drawn(axes, "x"):
-        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, "nothing to draw", transform=axes.transAxes, ha="center", va="center", fontsize=LABEL)
 
 
 def set_scale(axis: Any, name: str, **options: Any) -> None:
@@ -87,15 +94,17 @@ def _thin_labels(axis: Axis, values: Sequence[float]) -> None:
 
 def finish(axes: Axes, title: str, xlabel: str, ylabel: str) -> None:
     """Title and labels."""
-    axes.set_title(_plain(title), parse_math=False)
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_title(_plain(title), fontsize=TITLE, parse_math=False)
+    axes.set_xlabel(xlabel, fontsize=LABEL)
+    axes.set_ylabel(ylabel, fontsize=LABEL)
+    axes.tick_params(labelsize=SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
     say_if_empty(axes)
 
 
 def name_ticks(axis: Axis, names: Sequence[str], **style: Any) -> None:
     """A tick for every name."""
-    axis.set_ticks(range(len(names)), [_plain(name) for name in names], fontsize="small", parse_math=False, **style)
+    axis.set_ticks(range(len(names)), [_plain(name) for name in names], fontsize=SMALL, parse_math=False, **style)
 
 
 def add_legend(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None:
@@ -107,12 +116,12 @@ def add_legend(axes: Axes, handles: Sequence[Any], names: Sequence[str]) -> None
     names = [_plain(name) for name in names]
     columns = 2 if max(map(len, names)) <= LONGEST // 2 else 1
     legend = axes.legend(
-        handles, [str(k) for k in range(len(names))], fontsize="small", frameon=False, ncols=columns,
+        handles, [str(k) for k in range(len(names))], fontsize=SMALL, frameon=False, ncols=columns,
         loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.1,
     )  # fmt: skip
     for text, name in zip(legend.get_texts(), names, strict=True):  # as label, a name from "_" on would be left out
         text.set(text=name, parse_math=False)
-    axes.set_title(axes.get_title(), pad=8 + 13 * math.ceil(len(names) / columns), parse_math=False)
+    axes.set_title(axes.get_title(), fontsize=TITLE, pad=6 + 11 * math.ceil(len(names) / columns), parse_math=False)
 
 
 def _plain(text: str) -> str:

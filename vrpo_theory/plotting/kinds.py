@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory.plotting.axes import (
     COLOURS,
+    GREY,
+    MARKERS,
+    SMALL,
     Line,
     Number,
     Points,
@@ -30,12 +33,12 @@ ABOVE = 1.001
 """Ratios up to this are 1 apart from rounding."""
 
 
-def panels(count: int, *, width: float = 5.4, height: float = 4.2) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` axes, two per row, outside pyplot's global state."""
+def panels(count: int, *, width: float = 3.5, height: float = 3.0, most: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes, ``most`` per row, outside pyplot's global state."""
     from matplotlib.figure import Figure
 
-    columns = min(count, 2) or 1
-    rows = max(1, math.ceil(count / 2))
+    columns = min(count, most) or 1
+    rows = max(1, math.ceil(count / columns))
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes[max(1, count) :]:
@@ -47,19 +50,22 @@ def panels(count: int, *, width: float = 5.4, height: float = 4.2) -> tuple[Figu
 
 def row_height(rows: int) -> float:
     """Height in inches of a panel with ``rows`` named rows."""
-    return 2.0 + 0.24 * rows
+    return 1.4 + 0.19 * rows
 
 
 def grouped_dots(
-    axes: Axes, series: Mapping[str, Points], *, title: str, ylabel: str, groups: Sequence[str] | None = None
+    axes: Axes, series: Mapping[str, Points], *, title: str, ylabel: str, hollow: Collection[str] = ()
 ) -> None:
-    """Dots with error bars on a log axis: one tick per group, one colour per series; missing values leave a gap."""
-    names = list(groups) if groups is not None else list(dict.fromkeys(n for points in series.values() for n in points))
+    """Dots with error bars on a log axis: one tick per group, one colour per series; missing values leave a gap.
+
+    Series in ``hollow``, such as the paper's, are hollow marks.
+    """
+    names = list(dict.fromkeys(n for points in series.values() for n in points))
     handles = []
     for k, (label, points) in enumerate(series.items()):
         at = [names.index(name) + offset(k, len(series)) for name in points]
         values, errors = columns_of(points)
-        handles.append(axes.errorbar(at, values, yerr=errors, label=label, **dot(k)))
+        handles.append(axes.errorbar(at, values, yerr=errors, label=label, **dot(k, hollow=label in hollow)))
     finish(axes, title, "", ylabel)
     set_scale(axes.yaxis, "log")
     name_ticks(axes.xaxis, names, rotation=30, ha="right")
@@ -68,9 +74,16 @@ def grouped_dots(
 
 
 def dots(
-    axes: Axes, series: Mapping[str, Points], *, title: str, xlabel: str, xscale: str = "linear", **scale: Any
+    axes: Axes,
+    series: Mapping[str, Points],
+    *,
+    title: str,
+    xlabel: str,
+    rule: float = 1.0,
+    xscale: str = "linear",
+    **scale: Any,
 ) -> None:
-    """One named row per value, first on top, one colour per series, with error bars and a rule at 1."""
+    """One named row per value, first on top, one colour per series, with error bars and a rule."""
     names = list(dict.fromkeys(name for points in series.values() for name in points))
     handles = []
     for k, (label, points) in enumerate(series.items()):
@@ -78,8 +91,9 @@ def dots(
         values, errors = columns_of(points)
         handles.append(axes.errorbar(values, at, xerr=errors, label=label, **dot(k)))
     finish(axes, title, xlabel, "")
-    axes.axvline(1.0, color=COLOURS[2], linewidth=1, zorder=0)
+    axes.axvline(rule, color=GREY, linewidth=1, zorder=0)
     set_scale(axes.xaxis, xscale, **scale)
+    axes.autoscale(axis="x")
     name_ticks(axes.yaxis, names)
     axes.set_ylim(max(len(names), 1) - 0.4, -0.6)
     axes.grid(axis="y", linewidth=0.3)
@@ -96,7 +110,7 @@ def dots_about_one(axes: Axes, series: Mapping[str, Points], *, title: str, xlab
     for container in axes.containers:
         for x, y in container[0].get_xydata():
             if x > ABOVE:
-                axes.annotate(f"{x:.2g}", (x, y), (4, 0), textcoords="offset points", va="center", fontsize="small")
+                axes.annotate(f"{x:.2g}", (x, y), (4, 0), textcoords="offset points", va="center", fontsize=SMALL)
 
 
 def curves(
@@ -109,14 +123,22 @@ def curves(
     xscale: str = "log",
     yscale: str = "log",
 ) -> None:
-    """Lines with markers, each from its own x and y; missing values leave a gap."""
+    """Lines with markers and error bars, each from its own x and y; missing values leave a gap."""
     handles = []
-    for k, (label, (x, y)) in enumerate(series.items()):
-        handles += axes.plot(x, gaps(y), marker="o", markersize=4, label=label, color=COLOURS[k % len(COLOURS)])
+    for k, (label, (x, y, errors)) in enumerate(series.items()):
+        style = dot(k) | {"fmt": f"{MARKERS[k % len(MARKERS)]}-", "linewidth": 1.2}
+        handles.append(axes.errorbar(x, gaps(y), yerr=gaps(errors), label=label, **style))
     finish(axes, title, xlabel, ylabel)
     set_scale(axes.xaxis, xscale)
     set_scale(axes.yaxis, yscale)
+    axes.autoscale()
     add_legend(axes, handles, list(series))
+
+
+def doublings(axes: Axes) -> None:
+    """Let x double from tick to tick, and write the numbers out."""
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def histogram(axes: Axes, middle: Sequence[float], height: Sequence[Number], *, label: str) -> None:

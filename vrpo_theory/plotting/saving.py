@@ -1,4 +1,4 @@
-"""Figures as PNG files, the same whatever a user's settings of matplotlib are."""
+"""Figures as PNG and SVG files, the same whatever a user's settings of matplotlib are."""
 
 from __future__ import annotations
 
@@ -15,13 +15,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+VECTOR = {"svg.fonttype": "none", "svg.hashsalt": "vrpo_theory"}
+"""Text stays text, and equal figures are equal files."""
+
+
 def png(draw: Callable[[], Figure]) -> bytes:
     """A figure that is made and saved under matplotlib's own settings, whatever the user's are."""
+    return _saved(draw, format="png", dpi=200)
+
+
+def svg(draw: Callable[[], Figure]) -> str:
+    """The same as SVG."""
+    return _saved(draw, format="svg", metadata={"Date": None}).decode()
+
+
+def _saved(draw: Callable[[], Figure], **how: Any) -> bytes:
     matplotlib = _matplotlib()
     settings = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings | VECTOR):
         buffer = io.BytesIO()
-        draw().savefig(buffer, format="png", dpi=120)
+        draw().savefig(buffer, **how)
     return buffer.getvalue()
 
 

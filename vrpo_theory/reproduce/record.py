@@ -1,6 +1,6 @@
-"""The generated tables of ``paper_repro.md``: members, from the registries, and results of the planner's benchmark.
+"""The generated tables of ``paper_repro.md`` and ``README.md``: members, from the registries, and stored results.
 
-``python -m vrpo_theory.reproduce.record`` rewrites them in the working folder; nothing else in the file is touched.
+``python -m vrpo_theory.reproduce.record`` rewrites them in the working folder; nothing else in the files is touched.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from vrpo_theory.checkpoints.family import Family
 from vrpo_theory.designs import DESIGNS
 from vrpo_theory.losses import LOSSES
 from vrpo_theory.models import MODELS
+from vrpo_theory.reproduce import readme
 from vrpo_theory.reproduce.base import EXHIBITS
 from vrpo_theory.samplers import SAMPLERS
 from vrpo_theory.statements import STATEMENTS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from vrpo_theory.checkpoints.wrapped import Wrapped
 
 RECORD = "paper_repro.md"
+FILES = (RECORD, "README.md")
 REFRESH = "python -m vrpo_theory.reproduce.record"
 _MARKED = re.compile(r"(<!-- table of (\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -110,9 +112,10 @@ def coverage(root: Path) -> list[Sequence[str]]:
     ]  # fmt: skip
 
 
-TABLES: dict[str, Callable[[Path], list[Sequence[str]]]] = {
+TABLES: dict[str, Callable[[Path], list[Sequence[str]] | str]] = {
     "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "losses": losses,
-    "samplers": samplers, "models": models, "families": families, "coverage": coverage,
+    "samplers": samplers, "models": models, "families": families, "coverage": coverage, "budget": readme.budget,
+    "ablation": readme.ablation,
 }  # fmt: skip
 
 
@@ -127,7 +130,9 @@ def refreshed(text: str, root: Path) -> str:
     return _MARKED.sub(lambda found: found[1] + _markdown(TABLES[found[2]](root)), text)
 
 
-def _markdown(rows: Iterable[Sequence[str]]) -> str:
+def _markdown(rows: list[Sequence[str]] | str) -> str:
+    if isinstance(rows, str):
+        return rows
     head, *body = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -158,9 +163,9 @@ def _shown(root: Path, exhibit: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the record in the working folder."""
-    path = Path(RECORD)
-    path.write_text(refreshed(path.read_text(encoding="utf-8"), Path()), encoding="utf-8")
+    """Rewrite the files in the working folder."""
+    for path in map(Path, FILES):
+        path.write_text(refreshed(path.read_text(encoding="utf-8"), Path()), encoding="utf-8")
 
 
 if __name__ == "__main__":

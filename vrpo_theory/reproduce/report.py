@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from vrpo_theory import tables
 from vrpo_theory.documents import Document, Fields
 from vrpo_theory.reproduce.base import Cells, Exhibit
+from vrpo_theory.runs import verdicts
 from vrpo_theory.runs.console import show, show_table
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.uncertainty import with_error
@@ -120,6 +121,7 @@ def markdown(exhibit: Exhibit, document: Fields) -> str:
         parts += [f"## {_escaped(model)}"] * bool(model)
         parts.append("\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in table))
     parts.append("\n".join(f"- {_escaped(note)}" for note in notes(cells)))
+    parts += [_escaped(line) for line in verdicts.of_cells(document).splitlines()]
     parts.append("```json\n" + json.dumps(document["provenance"], indent=1) + "\n```")
     return "\n\n".join(parts) + "\n"
 
@@ -148,5 +150,5 @@ def print_tables(exhibit: Exhibit, document: Fields, *, paper: bool = False) -> 
         show("")
         show_table(header, lines, title=model, labels=2 if header[1:2] == [""] else 1)
     show("")
-    for note in notes(cells):
-        show(tables.wrapped(note, width))
+    for line in [*notes(cells), *verdicts.of_cells(document).splitlines()]:
+        show(tables.wrapped(line, width))

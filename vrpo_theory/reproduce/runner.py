@@ -18,6 +18,7 @@ from vrpo_theory.reproduce.comparison import differences
 from vrpo_theory.reproduce.options import given
 from vrpo_theory.runs import ranks
 from vrpo_theory.runs.console import print_json, say
+from vrpo_theory.runs.frames import as_csv
 from vrpo_theory.runs.inputs import Sources
 from vrpo_theory.runs.provenance import provenance, signed, unaltered
 from vrpo_theory.runs.recording import opened, replayed
@@ -83,7 +84,9 @@ def _trusted(known: Document, path: Path) -> bool:
 
 ILLUSTRATIONS: dict[str, Callable[[Exhibit, Document], str | bytes]] = {
     "md": report.markdown,
+    "csv": lambda exhibit, document: as_csv(document),
     "png": lambda exhibit, document: plotting.png(lambda: exhibit.plot(document["cells"])),
+    "svg": lambda exhibit, document: plotting.svg(lambda: exhibit.plot(document["cells"])),
 }
 """Files beside the numbers, by their ending."""
 
@@ -158,7 +161,7 @@ class Order:
 def main(order: Order) -> None:
     """Run or check the exhibits and print them, as tables or as one JSON document."""
     if not order.check:
-        require_writable(order.out, *(f"{e.name}.{kind}" for e in order.exhibits for kind in ("json", "md", "png")))
+        require_writable(order.out, *(f"{e.name}.{kind}" for e in order.exhibits for kind in ("json", *ILLUSTRATIONS)))
     ranks.join()
     with _on(order) as ready:
         documents = {exhibit.name: _document(order, exhibit, ready) for exhibit in order.exhibits}

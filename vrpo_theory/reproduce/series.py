@@ -20,12 +20,16 @@ def models(cells: Cells) -> list[str]:
 
 
 def lines(cells: Cells, label: Label, x: str, value: Callable[[Fields], Any] | None = None) -> dict[str, Line]:
-    """One line per label (and method, where there are several): values against an entry of the column."""
-    found: dict[str, tuple[list[Any], list[Any]]] = {}
+    """One line per label (and method, where one label has several): values against an entry of the column.
+
+    With standard errors, unless a value of the caller's own is drawn.
+    """
+    found: dict[str, tuple[list[Any], list[Any], list[Any]]] = {}
     for cell, name in _named(cells, label):
-        xs, ys = found.setdefault(name, ([], []))
+        xs, ys, errors = found.setdefault(name, ([], [], []))
         xs.append(cell["column"][x])
         ys.append(cell["value"] if value is None else value(cell))
+        errors.append(cell["stderr"] if value is None else None)
     return dict(found)
 
 
@@ -43,5 +47,9 @@ def printed(cells: Cells) -> Points:
 
 
 def _named(cells: Cells, label: Label) -> list[tuple[Fields, str]]:
-    several = len({c["method"] for c in cells}) > 1
-    return [(c, label(c["column"]) + (f", {c['method']}" if several else "")) for c in cells]
+    """A method is named where it tells two series of one label apart."""
+    named = [(c, label(c["column"])) for c in cells]
+    methods: dict[str, set[str]] = {}
+    for c, name in named:
+        methods.setdefault(name, set()).add(c["method"])
+    return [(c, f"{name}, {c['method']}" if len(methods[name]) > 1 else name) for c, name in named]

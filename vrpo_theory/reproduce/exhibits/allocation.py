@@ -85,8 +85,10 @@ def plot(cells: Cells) -> Figure:
     figure, axes = plotting.panels(len(models(part)))
     for ax, model in zip(axes, models(part), strict=True):
         drawn = lines([c for c in part if c["column"]["model"] == model], _label, "n_yt")
-        plotting.curves(ax, drawn, title=model, xlabel="n_yt (n_t = n / n_yt)", ylabel="variance of the score, nats^2")
-        ax.set_xscale("log", base=2)
+        plotting.curves(
+            ax, drawn, title=model, xlabel="masks per timestep, of n in all", ylabel="variance of the score, nats^2"
+        )
+        plotting.doublings(ax)
     return figure
 
 

@@ -77,6 +77,8 @@ def plot(cells: Cells) -> Figure:
         xlabel="block length b", ylabel="forward passes", xscale="log", yscale="log",
     )  # fmt: skip
     axes[1].axhline(PASSES, linestyle=":", color="0.5")
+    for ax in axes:
+        plotting.doublings(ax)
     return figure
 
 

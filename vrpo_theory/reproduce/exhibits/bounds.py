@@ -73,7 +73,7 @@ def _random(statement: Statement, context: Context) -> list[Instance]:
 def plot(cells: Cells) -> Figure:
     """Best ratio of every inequality, paper's and sharp forms apart."""
     ratios = [c for c in cells if c["column"]["quantity"].endswith(RATIO)]
-    figure, (axes,) = plotting.panels(1, width=9.0, height=plotting.row_height(len({c["row"] for c in ratios})))
+    figure, (axes,) = plotting.panels(1, width=7.0, height=plotting.row_height(len({c["row"] for c in ratios})))
     series = {
         form: {c["row"]: (c["value"], c["stderr"]) for c in ratios if c["column"]["quantity"] == f"{form}{RATIO}"}
         for form in ("paper", "sharp")

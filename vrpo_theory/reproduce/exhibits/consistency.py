@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LEFT_OUT = Budget(1, 1)
 """The column whose printed variance the others are asked to predict."""
 FIT = {"fit": "without 1x1"}
+PAPER = "printed"
 CERTAIN = 3.0
 """Root mean square residuals of the fit beyond which the column left out is reported to differ."""
 ERROR = 0.05
@@ -99,12 +100,12 @@ def plot(cells: Cells) -> Figure:
     """Printed variances beside the fit; repeats needed beside those made."""
     figure, (variances, repeats) = plotting.panels(2)
     part = [c for c in cells if c["row"] == "var_score"]
-    series = {"printed": printed(part)} | points(part, lambda column: "Lemma 5, fitted without 1x1")
-    plotting.grouped_dots(variances, series, title="score variance", ylabel="nats^2")
+    series = {PAPER: printed(part)} | points(part, lambda column: "Lemma 5, fitted without 1x1")
+    plotting.grouped_dots(variances, series, title="variance of the score", ylabel="nats^2", hollow=[PAPER])
     needed = [c for c in cells if c["row"] == "repeats_needed"]
     found = lines(needed, lambda column: f"variation over pairs {column['variation']:g}", "kurtosis")
     made = {c["column"]["kurtosis"]: c["paper"] for c in needed}
-    found["made"] = list(made), list(made.values())
+    found["made"] = list(made), list(made.values()), [None] * len(made)
     plotting.curves(
         repeats,
         found,

@@ -18,6 +18,7 @@ from vrpo_theory.randomness import Address, content_key
 from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.series import lines
+from vrpo_theory.reproduce.words import in_words
 from vrpo_theory.statements import loss
 
 if TYPE_CHECKING:
@@ -88,20 +89,29 @@ def _moments(variance: float, sample: NDArray[np.float64]) -> Iterator[Cell]:
 def plot(cells: Cells) -> Figure:
     """Panel (a), and panel (b) as one panel per row, bounds included."""
     figure, (shapes, *moments) = plotting.panels(3)
-    (middle, heights), *_ = _lines(cells, "histogram", "x").values() or [([], [])]
+    (middle, heights, _), *_ = _lines(cells, "histogram", "x").values() or [([], [], [])]
     plotting.histogram(shapes, middle, heights, label="draws")
     series = _lines(cells, "density", "x") | _lines(cells, "log_sigmoid", "x")
-    plotting.curves(shapes, series, title="(a) sigma^2 = 1", xlabel="x", ylabel="", xscale="linear", yscale="linear")
+    plotting.curves(
+        shapes, series, title="(a) variance 1", xlabel="score, nats", ylabel="", xscale="linear", yscale="linear"
+    )
     for ax, row in zip(moments, BOUNDS, strict=True):
         series = _lines(cells, row, "sigma2")
         for name in BOUNDS[row]:
             series |= _lines(cells, name, "sigma2")
-        plotting.curves(ax, series, title=f"(b) {row}", xlabel="sigma^2", ylabel=UNITS[row], xscale="linear")
+        plotting.curves(
+            ax,
+            series,
+            title=f"(b) {in_words(row)}",
+            xlabel="variance of the score, nats^2",
+            ylabel=UNITS[row],
+            xscale="linear",
+        )
     return figure
 
 
 def _lines(cells: Cells, row: str, variable: str) -> dict[str, plotting.Line]:
-    return lines([c for c in cells if c["row"] == row], lambda column: row, variable)
+    return lines([c for c in cells if c["row"] == row], lambda column: in_words(row), variable)
 
 
 exhibit(

@@ -100,7 +100,14 @@ def plot(cells: Cells) -> Figure:
     chains = [c for c in cells if c["row"] == "share_time" and c["column"]["model"].startswith("markov")]
     chains.sort(key=lambda c: c["column"]["L"])
     share = lines(chains, lambda column: "markov", "L")
-    plotting.curves(axes[2], share, title="share of V_t", xlabel="L", ylabel="V_t / (V_t + V_yt)", yscale="linear")
+    plotting.curves(
+        axes[2],
+        share,
+        title="share of the variance between timesteps",
+        xlabel="tokens of the response",
+        ylabel="share",
+        yscale="linear",
+    )
     return figure
 
 
@@ -109,7 +116,8 @@ def _line(cells: Cells, model: str) -> plotting.Line:
     counts = [c["column"]["l"] for c in cells if c["column"].get("model") == model and "l" in c["column"]]
     part = [c for c in cells if c["row"] == "var_term" and c["column"]["model"] == model]
     part = [c for c in part if c["value"] is None or c["value"] > 0]
-    return [c["column"]["l"] / max(counts) for c in part], [c["value"] for c in part]
+    shares = [c["column"]["l"] / max(counts) for c in part]
+    return shares, [c["value"] for c in part], [c["stderr"] for c in part]
 
 
 exhibit(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vrpo_theory.elbo import Progress
     from vrpo_theory.exact import LossGradientMoments
 
+PAPER = "paper (8B), proxy"
 PARAMETERS = {"full": "full", "proxy": "up-proj"}
 """What a row's name says, and whose gradient it is."""
 UNITS = {"var": "squared norm", "bias": "norm"}
@@ -159,9 +160,11 @@ def plot(cells: Cells) -> Figure:
 
 def _plot_ratios(ax: Axes, cells: Cells, model: str) -> None:
     full, proxy = ([c for c in cells if c["row"] == f"var_gradient_{name}_ratio"] for name in PARAMETERS)
-    series = {"paper (8B), proxy": printed(proxy)}
+    series = {PAPER: printed(proxy)}
     series |= points(proxy, lambda column: "proxy") | points(full, lambda column: "all parameters")
-    plotting.grouped_dots(ax, series, title=f"{model}: variance of the gradient", ylabel="ratio to base")
+    plotting.grouped_dots(
+        ax, series, title=f"{model}: variance of the gradient", ylabel="ratio to base", hollow=[PAPER]
+    )
 
 
 def _plot_pairs(ax: Axes, cells: Cells) -> None:
@@ -173,7 +176,9 @@ def _plot_pairs(ax: Axes, cells: Cells) -> None:
     for x, y in zip(full, proxy, strict=True):
         if x["value"] is not None and y["value"] is not None:
             found.setdefault(x["column"]["pair"], []).append((x["value"], y["value"]))
-    drawn = {pair: ([x for x, _ in sorted(at)], [y for _, y in sorted(at)]) for pair, at in found.items()}
+    drawn = {
+        pair: ([x for x, _ in sorted(at)], [y for _, y in sorted(at)], [None] * len(at)) for pair, at in found.items()
+    }
     plotting.curves(ax, drawn, title="variance, squared norm", xlabel="all parameters", ylabel="proxy")
 
 

@@ -14,6 +14,7 @@ from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.series import lines, models
 from vrpo_theory.reproduce.summary import over_pairs
 from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.reproduce.words import in_words
 from vrpo_theory.statements import lemma5
 from vrpo_theory.statements import ratio as formulas
 from vrpo_theory.types import Budget, Case, Estimate
@@ -86,11 +87,12 @@ def plot(cells: Cells) -> Figure:
             found = [c for c in part if c["row"] == row and c["column"]["model"] == model]
             drawn |= lines(found, partial(_label, row), "n", _size)
         plotting.curves(ax, drawn, title=model, xlabel="forward passes n", ylabel="relative to the ratio")
+        plotting.doublings(ax)
     return figure
 
 
 def _label(row: str, column: Fields) -> str:
-    return f"{column['estimator']}, {row.removeprefix('ratio_')}"
+    return f"{column['estimator']}, {in_words(row).removesuffix(' of the ratio')}"
 
 
 def _size(cell: Fields) -> float | None:

@@ -12,6 +12,7 @@ from vrpo_theory.documents import Document, Fields
 from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.exhibits.designs.lineup import BASE, Entrant, entrants
 from vrpo_theory.reproduce.options import Repeated
+from vrpo_theory.reproduce.series import points
 from vrpo_theory.reproduce.summary import geometric_mean, joined, over_pairs
 from vrpo_theory.reproduce.toys import toys
 from vrpo_theory.types import Case, Estimate
@@ -101,14 +102,36 @@ def _about(values: Sequence[Estimate], repeats: int) -> Document:
 
 
 def plot(cells: Cells) -> Figure:
-    """Gains, one colour per model, short and long responses apart; the rule at 1 is VRPO, a star a biased design."""
+    """Gains, one colour per model, short and long responses apart, and the bias of the designs that have one.
+
+    The rule at 1 is VRPO; a star marks a biased design, whose variance is not its whole error.
+    """
     drawn = [[_points(cells, model) for model in group] for group in (SHORT, LONG)]
     rows = {name for group in drawn for points in group for name in points}
-    figure, axes = plotting.panels(2, width=7.0, height=plotting.row_height(len(rows)))
-    for ax, group, found in zip(axes, (SHORT, LONG), drawn, strict=True):
+    figure, (*gains, biases) = plotting.panels(3, width=4.5, height=plotting.row_height(len(rows)), most=3)
+    for ax, group, found in zip(gains, (SHORT, LONG), drawn, strict=True):
         series = {model: points for model, points in zip(group, found, strict=True) if points}
-        plotting.dots(ax, series, title="VRPO's variance over the design's", xlabel="gain (* biased)", xscale="log")
+        plotting.dots(
+            ax,
+            series,
+            title="VRPO's variance over the design's",
+            xlabel="above 1: better than VRPO; *: biased",
+            xscale="log",
+        )
+    biased = points([c for c in cells if c["row"] == "bias_margin"], _model, _design)
+    plotting.dots(
+        biases, biased, title="size of the bias of the margin", xlabel="nats", rule=0, xscale="symlog", linthresh=1e-4
+    )
+    biases.set_xlim(left=-3e-5)
     return figure
+
+
+def _model(column: Fields) -> str:
+    return str(column["model"])
+
+
+def _design(column: Fields) -> str:
+    return str(column["design"])
 
 
 def _points(cells: Cells, model: str) -> dict[str, tuple[float | None, float | None]]:

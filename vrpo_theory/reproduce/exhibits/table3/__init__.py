@@ -17,6 +17,7 @@ from vrpo_theory.reproduce.report import configuration
 from vrpo_theory.reproduce.series import points, printed
 from vrpo_theory.reproduce.summary import over_pairs, ratio_of_means
 from vrpo_theory.reproduce.toys import toys
+from vrpo_theory.reproduce.words import in_words
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import clear_of
@@ -30,6 +31,7 @@ UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "bias_loss": "nats", "var_
          "var_gradient_loo": "squared norm", "dtype_token": "nats", "dtype_score": "nats"}  # fmt: skip
 MEASURED = ("var_score", "var_loss", "var_gradient")
 """Rows of the printed table that need no training."""
+PAPER = "paper (8B)"
 CERTAIN = 3.0
 """Standard errors, or the same tail of Student's t, by which an estimate must clear 1 before its sign is judged."""
 
@@ -119,8 +121,8 @@ def plot(cells: Cells) -> Figure:
     figure, axes = plotting.panels(len(MEASURED))
     for ax, row in zip(axes, MEASURED, strict=True):
         part = [c for c in cells if c["row"] == f"{row}_ratio"]
-        series = {"paper (8B)": printed(part)} | points(part, lambda column: column["model"])
-        plotting.grouped_dots(ax, series, title=f"{row}, ratio to base", ylabel="ratio")
+        series = {PAPER: printed(part)} | points(part, lambda column: column["model"])
+        plotting.grouped_dots(ax, series, title=in_words(row), ylabel="ratio to base", hollow=[PAPER])
     return figure
 
 
