@@ -5,8 +5,9 @@ The only place where masks meet a model; numbers leave as float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from vrpo_theory.batching import BATCH_TOKENS, answer_columns, batches, forward,
 from vrpo_theory.numerics import total
 from vrpo_theory.types import SIDES, Case, LookUp, Masks, Model, Predictor, Recorder, Request, Response
 from vrpo_theory.weightings.base import Weighting
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Progress = Callable[[int], object]
 """Called with the number of masks just evaluated, or recalled."""
@@ -160,7 +164,8 @@ def _evaluate(batch: Sequence[Request], model: Model) -> list[NDArray[np.float64
 
 def _spoilt(model: object) -> str:
     """What is wrong with a model that gives numbers that are not finite."""
-    named = getattr(model, "named_parameters", tuple)()
+    parameters: Callable[[], Iterable[tuple[str, Tensor]]] = getattr(model, "named_parameters", tuple)
+    named = parameters()
     odd = [name for name, tensor in named if not bool(tensor.isfinite().all())]
     if odd:
         return f"its weight {odd[0]} is not, and {len(odd) - 1} more" if odd[1:] else f"its weight {odd[0]} is not"

@@ -73,6 +73,6 @@ def _one_set(scheme: Scheme, length: int, address: Address) -> tuple[Array, Arra
     weight, at = scheme.weighting.weights(masks), Regressors.of(masks.mask)
     sums = np.array([(weight * x).sum(0) for x in at.per_token])
     # The mask of all tokens is one mask: nothing about it varies.
-    weight = weight * (~masks.mask.all(1))[:, None]
+    weight = weight * ~masks.mask.all(1, keepdims=True)
     noise = [(weight**2 * (at.visible == count)).sum() for count in range(3)]
     return sums, np.array([(weight.sum(1) ** 2).sum(), 2 * (weight[:, 1:] * weight[:, :-1]).sum(), *noise])
