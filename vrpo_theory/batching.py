@@ -76,6 +76,9 @@ def collate(requests: Sequence[Request], model: Model, pad: int = 0) -> tuple[Te
 
 def log_prob(requests: Sequence[Request], model: Model) -> Tensor:
     """Log-probabilities (B, T) of requests as `collate` lays them out, packed where the model can."""
+    turn = getattr(model, "turn", None)
+    if turn is not None:
+        turn()
     return packing.log_prob(requests, model) if packs(model) else model.log_prob(*collate(requests, model))
 
 

@@ -8,9 +8,14 @@ and variance components of the margin are sums over groups.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vrpo_theory.randomness import Address, Uniforms
 from vrpo_theory.types import ROLES, SIDES, Masks, Response, Role, Side
+
+SPREAD = ("cyclic", "stratified")
+"""Ways to share one uniform among blocks that spread their counts."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,13 @@ class Coupling:
     levels_shared : bool
         Chosen and rejected have the same timesteps as well: the same uniforms choose them, through the quantiles of
         each response's own length. So do all blocks of block diffusion.
-    blocks_shared : bool
-        All blocks of a response have the same timesteps, as in the training losses of BD3-LM and SDAR. Without blocks
-        it changes nothing.
+    blocks_shared : bool, "cyclic" or "stratified"
+        How the timesteps of a response's B blocks go together: each has its own (False); all have the same, as in the
+        training losses of BD3-LM and SDAR (True); the uniforms that choose block b's are those of the first moved by
+        b/B around the circle, so that the counts of a pass make a grid ("cyclic"); in every pass each of B equal strata
+        of the uniform is one block's, a permutation at random ("stratified": Latin squares over blocks, beside whatever
+        strata the design has over passes). A block alone has the same law in all four, so no mean changes. Without
+        blocks nothing does.
 
     Examples
     --------
@@ -72,17 +81,35 @@ class Coupling:
 
     shared: bool = True
     levels_shared: bool = False
-    blocks_shared: bool = False
+    blocks_shared: bool | str = False
 
     def __post_init__(self) -> None:
-        for name in ("shared", "levels_shared", "blocks_shared"):
+        for name in ("shared", "levels_shared"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not isinstance(self.blocks_shared, bool) and self.blocks_shared not in SPREAD:
+            raise ValueError(f"blocks_shared must be True, False, {' or '.join(map(repr, SPREAD))}, got "
+                             f"{self.blocks_shared!r}")  # fmt: skip
+        if self.levels_shared and self.blocks_shared in SPREAD:
+            raise ValueError(f"levels_shared gives all blocks the same timesteps, blocks_shared={self.blocks_shared!r} "
+                             "spreads them: give one of the two")  # fmt: skip
 
     @property
     def timesteps_shared(self) -> bool:
         """Whether parts of the margin share their timesteps, so that they are not independent."""
-        return self.levels_shared or self.blocks_shared
+        return self.levels_shared or bool(self.blocks_shared)
+
+    def level_key(self, keys: Mapping[Side, bytes], side: Side) -> bytes | None:
+        """What the parts that share their timesteps have in common; None where each has its own."""
+        if self.levels_shared:
+            return b"".join(sorted(keys.values()))
+        return keys[side] if self.blocks_shared else None
+
+    def uniforms(self, address: Address, block: int, blocks: int) -> Uniforms:
+        """The streams of one of a response's blocks."""
+        if self.blocks_shared == "cyclic":
+            return address.turned(block, blocks)
+        return address.stratified(block, blocks) if self.blocks_shared == "stratified" else address.uniforms()
 
     @property
     def groups(self) -> tuple[tuple[Contrast, ...], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,7 +14,7 @@ from vrpo_theory.designs.iid import IidCount
 from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError, one_line
 from vrpo_theory.randomness import Address
-from vrpo_theory.scheme_text import DEFAULT_MEMBERS, EXAMPLE, KEYS, RARE, document_of, member, spelt_out
+from vrpo_theory.scheme_text import DEFAULT_MEMBERS, EXAMPLE, KEYS, MEMBERS, RARE, document_of, member, spelt_out
 from vrpo_theory.types import SIDES, Budget, Case, PreferencePair, Response, Side, as_count
 from vrpo_theory.weightings.base import WEIGHTINGS, Weighting
 from vrpo_theory.weightings.plain import PLAIN
@@ -124,21 +123,20 @@ class Scheme:
         sides = {side: pair.parts(side) for side in SIDES}
         keys = {side: b"".join(sorted(part.key for part in parts)) for side, parts in sides.items()}
 
-        def drawn(contrast: Contrast, part: Response) -> Draw:
+        def drawn(contrast: Contrast, part: Response, place: int) -> Draw:
             design = self.design_of(contrast.side)
             role = None if self.coupling.shared else contrast.roles[0]  # named only where the roles' masks differ
             n_t, n_yt = self.budget.n_t, self.budget.n_yt
-            levels = self._level_key(keys, contrast.side)
+            levels = self.coupling.level_key(keys, contrast.side)
             address = Address(seed, design.address, n_t, n_yt, part.key, repeat, group, role, levels)
-            return Draw(contrast, part, design.draw(address.uniforms(), part.length, self.budget), group)
+            uniforms = self.coupling.uniforms(address, place, len(sides[contrast.side]))
+            return Draw(contrast, part, design.draw(uniforms, part.length, self.budget), group)
 
-        return tuple(drawn(contrast, part) for contrast in self.coupling.contrasts for part in sides[contrast.side])
-
-    def _level_key(self, keys: Mapping[Side, bytes], side: Side) -> bytes | None:
-        """What the parts that share their timesteps have in common; None where each has its own."""
-        if self.coupling.levels_shared:
-            return b"".join(sorted(keys.values()))
-        return keys[side] if self.coupling.blocks_shared else None
+        return tuple(
+            drawn(contrast, part, place)
+            for contrast in self.coupling.contrasts
+            for place, part in enumerate(sides[contrast.side])
+        )
 
     def draws(self, pair: PreferencePair | Case, *, seed: int, repeat: int = 0) -> tuple[Draw, ...]:
         """Masks of all groups, one group after the other."""
@@ -155,7 +153,7 @@ class Scheme:
             "shared": self.coupling.shared,
             "groups": self.groups,
         }
-        rare = {key: True for key in RARE if getattr(self.coupling, key)}
+        rare = {key: getattr(self.coupling, key) for key in RARE if getattr(self.coupling, key)}
         return told | rare | ({} if self.rejected is None else {"rejected": self.rejected.address})
 
     @classmethod
@@ -188,7 +186,8 @@ class Scheme:
         """Text form, read back by `parse`; what is VRPO's choice is left out, but for design, weights and budget."""
         told, usual, always = self.document(), VRPO.document(), ("n_t", "n_yt")
         members = [told.pop("design"), told.pop("weighting")]
-        return ", ".join(members + [f"{k}={v}" for k, v in told.items() if k in always or v != usual.get(k)])
+        options = {k: v if k in MEMBERS else repr(v) for k, v in told.items() if k in always or v != usual.get(k)}
+        return ", ".join(members + [f"{k}={v}" for k, v in options.items()])
 
     def __str__(self) -> str:
         return self.text

@@ -40,7 +40,8 @@ def score_pairs(
     list of dict
         ``stderr`` is the score's, ``margin_stderr`` the margin's, ``df`` their degrees of freedom. They are None where
         the score is exact or one draw gives no error (``note`` says why), and 0 where every draw gives the same, as
-        masks of an answer of one token do.
+        masks of an answer of one token do. ``loglik_margin`` is the margin of exact log-likelihoods, None where the
+        score is sampled.
 
     Raises
     ------
@@ -110,6 +111,7 @@ def _exact(tabulated: Case, coupling: Coupling, beta: float) -> Document:
         "method": "exact",
         "elbo": _sides(lambda role, side: exact.elbo_of(tabulated, role, side)),
         "loglik": _sides(lambda role, side: exact.log_likelihood_of(tabulated, role, side)),
+        "loglik_margin": exact.log_likelihood_margin(tabulated),
         "margin": margin,
         "margin_stderr": None,
         "score": beta * margin + 0.0,  # not -0.0 at beta = 0
@@ -127,6 +129,7 @@ def _sampled(case: Case, estimate: sampling.ScoreEstimate) -> Document:
         "method": "mc",
         "elbo": _sides(lambda role, side: estimate.elbo[role, side].value),
         "loglik": None,
+        "loglik_margin": None,
         "margin": estimate.margin.value,
         "margin_stderr": estimate.margin.stderr,
         "score": estimate.score.value + 0.0,

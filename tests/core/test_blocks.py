@@ -10,7 +10,9 @@ import torch
 from vrpo_theory import MODELS, PreferencePair, Response, Scheme, batching, elbo, exact, packing, preference
 from vrpo_theory.checkpoints.torch_model import TorchModel
 from vrpo_theory.errors import InputError
+from vrpo_theory.exact.blocks import joined_laws
 from vrpo_theory.exact.enumeration import all_masks
+from vrpo_theory.exact.shared_levels import shared_covariance
 from vrpo_theory.models.base import trainable
 from vrpo_theory.planning import plan
 from vrpo_theory.sampling import draw_pools, estimate_scores, replicate
@@ -102,6 +104,7 @@ def test_exact_at_any_length(length):
 
 
 SHARINGS = ["", ", shared=False", ", blocks_shared=True", ", levels_shared=True"]
+SPREAD = [", blocks_shared='cyclic'", ", blocks_shared='stratified'"]
 
 
 def by_hand(sharing):
@@ -153,8 +156,8 @@ def test_loss_estimators_agree_with_the_law():
 
 
 def test_what_is_not_worked_out_for_blocks_is_refused():
-    with pytest.raises(InputError, match="several blocks"):
-        exact.gradient_grams(CASE)
+    with pytest.raises(InputError, match="2048 masks, got 2832"):
+        exact.gradient_grams(MODELS["block_tabular"].case(0, 380))
     with pytest.raises(InputError, match="3 blocks, expected one"):
         exact.profiles(ANSWERS)
 
@@ -168,11 +171,51 @@ def test_shared_blocks_draw_one_timestep():
     assert (np.ceil(own[1].masks.level / 2) != own[0].masks.level).any()
 
 
-@pytest.mark.parametrize("sharing", SHARINGS)
+def spread_uniforms(how, places):
+    """Every uniform of three blocks at the middles of ``places`` cells, with the probability of each."""
+    middles = (np.arange(places) + 0.5) / places
+    if how == "cyclic":
+        return [([(u + b / 3) % 1 for b in range(3)], 1 / places) for u in middles]
+    strata = middles.reshape(3, -1)
+    orders, share = list(itertools.permutations(range(3))), 1 / 6 / (places // 3) ** 3
+    return [(u, share) for order in orders for u in itertools.product(*(strata[k] for k in order))]
+
+
+@pytest.mark.parametrize("design", ["iid_count", "power_strata"])
+@pytest.mark.parametrize("how", ["cyclic", "stratified"])
+def test_variance_of_blocks_that_spread_their_counts_is_that_of_every_uniform(design, how):
+    """Blocks of 2, 4 and 2 tokens at one timestep: counts change at quarters, strata at thirds, powers in between."""
+    scheme = Scheme.parse(f"{design}, plain(), n_t=1, blocks_shared='{how}'")
+    laws = [joined_laws(scheme.design, (n,), Budget(1))[0] for n in (2, 4, 2)]
+    means = [np.random.default_rng(k).normal(size=law.level.shape) for k, law in enumerate(laws)]
+    found = shared_covariance(laws, means, how)
+    prob, value = [], []
+    for uniforms, share in spread_uniforms(how, 12 if how == "stratified" else 1200):
+        at = [np.searchsorted(np.cumsum(law.prob), u, side="right") for law, u in zip(laws, uniforms, strict=True)]
+        prob.append(share)
+        value.append([law.conditional(m)[k] for law, m, k in zip(laws, means, at, strict=True)])
+    covariance = np.cov(np.array(value).T, aweights=prob, bias=True)
+    expected = (covariance.sum() - np.trace(covariance)) / 2
+    exact_cells = design == "iid_count"
+    assert found == pytest.approx(expected, abs=1e-12 if exact_cells else 0.02)
+
+
+@pytest.mark.parametrize("text", ["iid_time(eps=0.1), plain(), n_t=4", "without_replacement(), plain(), n_t=4"])
+def test_a_spread_whose_variance_is_not_known_is_refused(text):
+    with pytest.raises(ValueError, match=r"Monte Carlo|sample"):
+        exact.margin_variance(PROFILES, Scheme.parse(f"{text}, blocks_shared='stratified'"))
+    with pytest.raises(ValueError, match="give one of the two"):
+        Scheme.parse("n_t=4, levels_shared=True, blocks_shared='cyclic'")
+    with pytest.raises(ValueError, match="'cyclic' or 'stratified', got 'other'"):
+        Scheme.parse("n_t=4, blocks_shared='other'")
+
+
+@pytest.mark.parametrize("sharing", SHARINGS + SPREAD)
 @pytest.mark.statistical(rate=1e-9, detects="a mean or variance of draws that the exact engine does not have")
 def test_draws_have_the_exact_mean_and_variance(sharing):
     scheme = Scheme.parse(f"iid_count(), plain(), n_t=2{sharing}")
-    found = np.array([m.mean for m in replicate(CASE, scheme, 1500, seed=2)])
+    assert Scheme.parse(str(scheme)) == scheme == Scheme.from_document(scheme.document())
+    found = np.array([m.mean for m in replicate(ANSWERS, scheme, 400, seed=2)])
     variance = exact.margin_variance(PROFILES, scheme)
     assert abs(found.mean() - exact.true_margin(ANSWERS)) < 6.5 * math.sqrt(variance / len(found))
     square = (found - exact.true_margin(ANSWERS)) ** 2

@@ -53,6 +53,7 @@ def test_exact_score_of_the_golden_pair(vrpo, pairs):
         loglik["policy_chosen"] - loglik["reference_chosen"] - loglik["policy_rejected"] + loglik["reference_rejected"]
     )
     assert math.isclose(margin, 3.216872, abs_tol=4 * 6 * token)
+    assert math.isclose(document["loglik_margin"], margin, rel_tol=1e-12)
     for name, values in GOLDEN["results"].items():
         key = name.replace(".", "_")
         assert math.isclose(document["elbo"][key], values["elbo_exact"], abs_tol=6 * token)
@@ -66,7 +67,7 @@ def test_auto_is_exact_up_to_twelve_tokens(vrpo, pairs):
     result = vrpo("score", *checkpoints(pairs), "--json")
     first, second = json.loads(result.stdout)["pairs"]
     assert (first["method"], second["method"]) == ("exact", "mc")
-    assert second["loglik"] is None
+    assert second["loglik"] is second["loglik_margin"] is None
     assert second["stderr"] > 0
     assert second["v_time"] is second["v_mask"] is None
 

@@ -42,12 +42,21 @@ def uneven(seed=0):
     return Case(case.policy, case.reference, PreferencePair(Response((), (0, 1)), Response((), (2, 2, 0))))
 
 
+def blocks():
+    """A table's pair in blocks: two of two tokens, and one of two before one of one."""
+    case, prompt = MODELS["block_tabular"].case(1, 4), (1, 2)
+    return Case(
+        case.policy, case.reference, PreferencePair(Response(prompt, (3, 1, 0, 2)), Response(prompt, (0, 3, 1)))
+    )
+
+
 CASES = {
     "tabular 2": lambda: MODELS["tabular"].case(1, 2),
     "tabular 3": lambda: MODELS["tabular"].case(1, 3),
     "markov 2": lambda: MODELS["markov"].case(1, 2),
     "markov 3": lambda: MODELS["markov"].case(1, 3),
     "uneven": uneven,
+    "blocks": blocks,
 }
 
 
@@ -67,12 +76,23 @@ def gradient(case, response, masks):
 
 def draws(case, answer, side, budget):
     """Every joint draw of one response: probability, addends of the score under policy and reference, gradient."""
-    sign, response, rows = 1 if side == "chosen" else -1, case.pair.side(side), []
-    for prob, masks in COUNT.joint(response.length, budget):
-        weight = BETA * sign * response.length / masks.level * masks.weight
-        terms = [weight @ answer.model(role).look_up(response, masks.mask).sum(1) for role in ROLES]
-        rows.append((prob, terms[0], -terms[1], BETA * sign * gradient(case, response, masks)))
+    parts = [part_draws(case, answer, part, budget) for part in case.parts(side)]
+    sign = 1 if side == "chosen" else -1
+    rows = [
+        (math.prod(p for p, *_ in draw), *(sign * sum(x[k] for x in draw) for k in (1, 2, 3)))
+        for draw in itertools.product(*parts)
+    ]
     return [np.array(x) for x in zip(*rows, strict=True)]
+
+
+def part_draws(case, answer, response, budget):
+    """Of one block, or of the whole response."""
+    rows = []
+    for prob, masks in COUNT.joint(response.length, budget):
+        weight = BETA * response.length / masks.level * masks.weight
+        terms = [weight @ answer.model(role).look_up(response, masks.mask).sum(1) for role in ROLES]
+        rows.append((prob, terms[0], -terms[1], BETA * gradient(case, response, masks)))
+    return rows
 
 
 def summary(prob, rows, squares, true):
@@ -156,7 +176,7 @@ def test_plug_in_where_several_timesteps_have_several_masks(budget, shared):
 @pytest.mark.parametrize(
     ("name", "n", "shared"),
     [("tabular 2", 2, True), ("tabular 2", 2, False), ("tabular 2", 3, True), ("markov 2", 3, True),
-     ("tabular 3", 2, True), ("uneven", 2, True)],
+     ("tabular 3", 2, True), ("uneven", 2, True), ("blocks", 2, True)],
 )  # fmt: skip
 def test_leave_one_out_against_every_joint_draw(name, n, shared):
     case = CASES[name]()
@@ -212,16 +232,20 @@ def test_lemma_5_for_gradients(name, side):
     """Both components from the rows themselves, and the variance of every joint draw from both, to 1e-12."""
     case = CASES[name]()
     answer, gram = prepared(case)
-    found, length = elbo_gradient_moments(gram, side), case.pair.side(side).length
-    singles = [(masks.level.item(), gradient(case, case.pair.side(side), masks))
-               for _, masks in COUNT.joint(length, Budget(1, 1))]  # fmt: skip
-    levels = [np.array([g for level, g in singles if level == count]) for count in range(1, length + 1)]
-    means = np.array([rows.mean(0) for rows in levels])
-    within = np.mean([((rows - rows.mean(0)) ** 2).sum(1).mean() for rows in levels])
-    assert found.mean_norm == pytest.approx(np.linalg.norm(means.mean(0)), rel=1e-12)
-    assert found.v_time == pytest.approx(((means - means.mean(0)) ** 2).sum(1).mean(), rel=1e-12)
+    found, mean, between, within = elbo_gradient_moments(gram, side), 0.0, 0.0, 0.0
+    for part in case.parts(side):
+        singles = [
+            (masks.level.item(), gradient(case, part, masks)) for _, masks in COUNT.joint(part.length, Budget(1))
+        ]
+        levels = [np.array([g for level, g in singles if level == count]) for count in range(1, part.length + 1)]
+        means = np.array([rows.mean(0) for rows in levels])
+        mean = mean + means.mean(0)
+        between += ((means - means.mean(0)) ** 2).sum(1).mean()
+        within += np.mean([((rows - rows.mean(0)) ** 2).sum(1).mean() for rows in levels])
+    assert found.mean_norm == pytest.approx(np.linalg.norm(mean), rel=1e-12)
+    assert found.v_time == pytest.approx(between, rel=1e-12)
     assert found.v_mask == pytest.approx(within, rel=1e-12)
-    for budget in (*BUDGETS, Budget(2, 2))[: 4 if length == 2 else 3]:
+    for budget in (*BUDGETS, Budget(2, 2))[: 4 if case.pair.side(side).length == 2 else 3]:
         prob, _, _, rows = draws(case, answer, side, budget)
         variance = prob @ ((rows - prob @ rows) ** 2).sum(1)
         assert BETA**2 * found.variance(budget) == pytest.approx(variance, rel=1e-12)

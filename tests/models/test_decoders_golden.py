@@ -140,6 +140,7 @@ def test_the_command_gives_the_margins(golden, name, tmp_path, vrpo):
     assert result.exit_code == 0, result.stderr
     for scored, case in zip(json.loads(result.stdout)["pairs"], known, strict=True):
         assert math.isclose(scored["margin"], case["margins"]["margin_elbo"], abs_tol=1e-4)
+        assert math.isclose(scored["loglik_margin"], case["margins"]["margin_loglik"], abs_tol=1e-4)
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/full_size*.json")), ids=lambda p: f"{p.parent.name}-{p.stem}")

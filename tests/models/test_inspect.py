@@ -85,10 +85,16 @@ def test_types_that_are_not_read_are_said(tmp_path, vrpo):
     assert "holds I8, expected F64, F32, F16, BF16: convert them" in vrpo("inspect", folder).stdout
 
 
+def renamed(folder, architecture):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"architectures": [architecture]}))
+
+
 DAMAGE = {
     "no folder": (lambda f: f.rename(f.with_name("moved")), "is not a folder"),
     "no config": (lambda f: (f / "config.json").unlink(), "has no config.json"),
     "config not JSON": (lambda f: (f / "config.json").write_text("{"), "cannot be read as JSON"),
+    "Fast-dLLM v2": (lambda f: renamed(f, "Fast_dLLM_QwenForCausalLM"), "so it has no one ELBO"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "add the weights"),
     "weights cut": (lambda f: (f / "model.safetensors").write_bytes(b"\x00" * 9), "not a complete safetensors file"),
 }

@@ -45,7 +45,7 @@ class Placement:
         device, self._device_map = options.get("device", "cpu"), options.get("device_map")
         if self._device_map is not None and str(device) != "cpu":
             raise InputError(f"device={str(device)!r} and a device_map were both given: give one of them")
-        self._device, self._dtype = _device(device), as_dtype(options.get("dtype", "float32"))
+        self._device, self._dtype = as_device(device), as_dtype(options.get("dtype", "float32"))
         self._options = options
 
     @property
@@ -138,7 +138,8 @@ def as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     return DTYPES[name]
 
 
-def _device(device: str | torch.device) -> torch.device:
+def as_device(device: str | torch.device) -> torch.device:
+    """A device that can be used; InputError for any other."""
     try:
         target = torch.device(device)
         torch.empty(0, device=target)

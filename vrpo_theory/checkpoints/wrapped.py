@@ -44,6 +44,7 @@ class Wrapped(TorchModel):
         super().__init__()
         self.module = module
         self.vocabulary, self.mask_token_id, self.max_length = vocabulary, mask_token_id, max_length
+        self.turn: Callable[[], None] | None = None  # called before a batch, where models share a device in turns
         self._checkpointed = False
         self._hashed: tuple[object, str] | None = None
 
@@ -137,6 +138,8 @@ class Wrapped(TorchModel):
     @contextmanager
     def widened(self) -> Iterator[Self]:
         """Hold half-precision weights as float32 for a while: the same values, so that only the arithmetic changes."""
+        if self.turn is not None:
+            self.turn()  # its turn may not begin while the weights are others
         narrow = [p for p in self.module.parameters() if p.dtype in (torch.bfloat16, torch.float16)]
         kept = [p.data for p in narrow]
         try:

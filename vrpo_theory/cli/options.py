@@ -78,7 +78,10 @@ BlockLength = Annotated[
     int | None, typer.Option(min=1, help="tokens of a block in block diffusion, where config.json does not say")
 ]
 
-PLACES = ("policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown", "out")
+PLACES = (
+    "policy", "reference", "pairs", "chat_template", "adapter", "scheme", "store", "json", "shown", "out",
+    "one_at_a_time",
+)  # fmt: skip
 """Options that say where things are and how results are shown: contents are recorded in their place."""
 
 

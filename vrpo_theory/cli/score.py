@@ -127,10 +127,14 @@ def _print(document: Document, *, as_json: bool) -> None:
         print_json(document)
         return
     documents = document["pairs"]
-    columns = ("id", "method", "margin", "score", "stderr", "df", "v_time", "v_mask")
+    columns = ["id", "method", "margin", "score", "stderr", "df", "v_time", "v_mask"]
+    known = any(d["loglik_margin"] is not None for d in documents)
+    if known:
+        columns.insert(columns.index("score"), "loglik_margin")
     rows = [[_text(name, document) for name in columns] for document in documents]
     legend = "margin in nats; score = beta x margin, 0.25(3): with a standard error of 0.03 (95% interval: times "
     legend += "Student's t of df degrees of freedom); v_time, v_mask: nats^2"
+    legend += "; loglik_margin: the margin of exact log-likelihoods, in nats" * known
     show_table(columns, rows, title=legend, left={columns.index("method")})
     notes = Counter(note for document in documents for note in _notes(document))
     for note, count in notes.items():

@@ -58,6 +58,15 @@ LOADED = {
     "block_length": (BlockLength, None),
 }
 """What both models are loaded with."""
+TURNS = {
+    "one_at_a_time": (
+        Annotated[
+            bool,
+            typer.Option("--one-at-a-time", help="have one model on the device at a time (unasked if both do not fit)"),
+        ],
+        False,
+    ),
+}
 
 
 def reads_cases(*, required: bool = True) -> Callable[[Command], Command]:
@@ -69,7 +78,7 @@ def reads_cases(*, required: bool = True) -> Callable[[Command], Command]:
         Whether the command ends without models and pairs.
     """
     named = {name: (kind, EMPTY if required else None) for name, kind in NAMED.items()}
-    return bundled("sources", {**named, **READ, **LOADED}, _sources)
+    return bundled("sources", {**named, **READ, **LOADED, **TURNS}, _sources)
 
 
 def _sources(taken: dict[str, Any]) -> Sources:

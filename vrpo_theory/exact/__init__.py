@@ -4,6 +4,7 @@ from vrpo_theory.exact.cases import (
     block_profiles,
     cost,
     elbo_of,
+    log_likelihood_margin,
     log_likelihood_of,
     mask_count,
     profiles,
@@ -23,6 +24,7 @@ from vrpo_theory.exact.loss_estimators import LossEstimator, loss_estimator
 from vrpo_theory.exact.loss_gradients import LossGradientMoments, loss_gradient_moments
 from vrpo_theory.exact.mask_profiles import profile
 from vrpo_theory.exact.moments import contrast_moments, margin_mean, margin_moments, margin_variance
+from vrpo_theory.exact.newly_unmasked import newly_unmasked_gap_profile, newly_unmasked_profile
 from vrpo_theory.exact.ratios import LogRatio, RatioMoments, log_ratio, ratio_moments
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "gap_profile",
     "gradient_grams",
     "leave_one_out_moments",
+    "log_likelihood_margin",
     "log_likelihood_of",
     "log_ratio",
     "loss_estimator",
@@ -58,6 +61,8 @@ __all__ = [
     "margin_moments",
     "margin_variance",
     "mask_count",
+    "newly_unmasked_gap_profile",
+    "newly_unmasked_profile",
     "profile",
     "profiles",
     "ratio_moments",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from vrpo_theory.couplings import Contrast
 from vrpo_theory.exact.enumeration import MaskTable, tables_of
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import Case, Side
+from vrpo_theory.types import Case
 
 Array = NDArray[np.float64]
 Spectrum = NDArray[np.complex128]
@@ -83,7 +83,7 @@ def interpolate(values: Array, place: Array) -> Array:
 
 
 class Lattice:
-    """The score estimate of iid counts and plain weights: a sum of atoms over contrasts, timesteps and masks.
+    """The score estimate of iid counts and plain weights: a sum of atoms over contrasts and parts, timesteps, masks.
 
     Parameters
     ----------
@@ -117,9 +117,11 @@ class Lattice:
         self.score = budget.n * sum(a.low for a in self.atoms) + STEP * np.arange(self.points)
 
     @cached_property
-    def policy(self) -> dict[Side, int]:
-        """The contrast of each response that the policy is in: the only ones with a gradient."""
-        return {a.contrast.side: k for k, a in enumerate(self.atoms) if a.contrast.coefficient("policy")}
+    def policy(self) -> list[int]:
+        """The atoms that the policy is in, the only ones with a gradient: of the chosen response's parts, then the
+        rejected one's.
+        """
+        return [k for k, a in enumerate(self.atoms) if a.contrast.coefficient("policy")]
 
     @cached_property
     def levels(self) -> list[Spectrum]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from vrpo_theory import batching, elbo
 from vrpo_theory.exact.enumeration import MaskTable, Tables, enumerate_masks, table_of, tables_of
@@ -96,8 +96,20 @@ def true_margin(tabulated: Case) -> float:
     >>> round(true_margin(answers), 4)
     -0.3797
     """
-    gain = {s: _gap(tabulated, s) for s in SIDES}
-    return gain["chosen"] - gain["rejected"]
+    return _margin(tabulated, elbo_of)
+
+
+def log_likelihood_margin(tabulated: Case) -> float:
+    """The same of exact log-likelihoods, of which ELBOs are lower bounds, in nats.
+
+    Examples
+    --------
+    >>> from vrpo_theory import MODELS
+    >>> (answers,) = tabulate([MODELS["tabular"].case(0, 3)])
+    >>> round(log_likelihood_margin(answers), 4)
+    -0.4917
+    """
+    return _margin(tabulated, log_likelihood_of)
 
 
 def elbo_of(tabulated: Case, role: Role, side: Side) -> float:
@@ -110,8 +122,9 @@ def log_likelihood_of(tabulated: Case, role: Role, side: Side) -> float:
     return total([table.log_likelihood for table in tables_of(tabulated, role, side)])
 
 
-def _gap(tabulated: Case, side: Side) -> float:
-    return elbo_of(tabulated, "policy", side) - elbo_of(tabulated, "reference", side)
+def _margin(tabulated: Case, value: Callable[[Case, Role, Side], float]) -> float:
+    gain = {s: value(tabulated, "policy", s) - value(tabulated, "reference", s) for s in SIDES}
+    return gain["chosen"] - gain["rejected"]
 
 
 def _parts(case: Case) -> list[Response]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.exact.grams import GradientGram
+from vrpo_theory.numerics import total
 from vrpo_theory.types import SIDES, Budget, Side
 
 Array = NDArray[np.float64]
@@ -42,19 +43,22 @@ def elbo_gradient_moments(gram: GradientGram, side: Side) -> GradientMoments:
     """Moments of grad B_hat of one response under the policy: iid counts, plain weights.
 
     Source: 2505.19223v2, Lemma 5 (ii). Means over the masks of a level and deviations from them are coefficient vectors
-    too, so neither component is a small difference of large squares.
+    too, so neither component is a small difference of large squares. Blocks are independent, so components add up.
     """
-    rows = gram.rows(side)
+    parts = [_part_moments(gram, rows) for rows in gram.parts(side)]
+    mean = np.zeros(len(gram.prob))
+    mean[gram.rows(side)] = np.concatenate([part[0] for part in parts])
+    return GradientMoments(gram.norm(mean), total([part[1] for part in parts]), total([part[2] for part in parts]))
+
+
+def _part_moments(gram: GradientGram, rows: slice) -> tuple[Array, float, float]:
+    """Of one response or block: coefficients of the mean over its masks, V_t and V_yt."""
     inner, counts, prob = gram.gram[rows, rows], gram.counts[rows], gram.prob[rows]
     factor = gram.lengths[rows] / counts
     member = counts == np.arange(1, counts.max() + 1)[:, None]
     level = member * factor / member.sum(1, keepdims=True)
     between, within = level - level.mean(0), np.diag(factor) - level[counts - 1]
-    mean = np.zeros(len(gram.prob))
-    mean[rows] = level.mean(0)
-    return GradientMoments(
-        gram.norm(mean), float(_squares(inner, between).mean()), float(prob @ _squares(inner, within))
-    )
+    return level.mean(0), float(_squares(inner, between).mean()), float(prob @ _squares(inner, within))
 
 
 def score_gradient_moments(gram: GradientGram, beta: float) -> GradientMoments:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.floating]
 
 GRAM_LENGTH = 10
-"""Longest response: two of ten tokens have 2,046 masks, a Gram matrix of 33 MB."""
+"""Longest response, or block: two of ten tokens have 2,046 masks, a Gram matrix of 33 MB; more there may not be."""
 NUMBERS = 2**26
 """Most numbers of gradients held at a time: 268 MB in float32, 510 masks of 131,000 parameters."""
 
@@ -38,30 +39,46 @@ class GradientGram:
     ----------
     pair : PreferencePair
     gram : (M, M) float64
-        Rows are the non-empty masks of the chosen response, in the order of `all_masks`, then the rejected one's.
+        Rows are the non-empty masks of the chosen response, in the order of `all_masks`, then the rejected one's; under
+        block diffusion those of its blocks, one after another.
+    block_length : int or None
+        The models'.
     """
 
     pair: PreferencePair
     gram: Array
+    block_length: int | None = None
+
+    def parts(self, side: Side) -> list[slice]:
+        """The rows of the masks of each of a response's blocks."""
+        edges = np.cumsum(
+            [0, *(2**n - 1 for n in self._lengths("chosen")), *(2**n - 1 for n in self._lengths("rejected"))]
+        )
+        found = [slice(a, b) for a, b in pairwise(edges.tolist())]
+        first = len(self._lengths("chosen"))
+        return found[:first] if side == "chosen" else found[first:]
 
     def rows(self, side: Side) -> slice:
         """The rows of one response's masks."""
-        first = 2**self.pair.chosen.length - 1
-        return slice(0, first) if side == "chosen" else slice(first, len(self.gram))
+        parts = self.parts(side)
+        return slice(parts[0].start, parts[-1].stop)
 
     @cached_property
     def counts(self) -> NDArray[np.int64]:
         """l, the masked tokens of every row, (M,)."""
-        return np.concatenate([all_masks(self.pair.side(side).length)[1:].sum(1) for side in SIDES])
+        return np.concatenate([all_masks(n)[1:].sum(1) for side in SIDES for n in self._lengths(side)])
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
-        """L of every row's response, (M,)."""
-        return np.concatenate([np.full(2**n - 1, n) for n in (self.pair.side(side).length for side in SIDES)])
+        """L of every row's response, or block, (M,)."""
+        return np.concatenate([np.full(2**n - 1, n) for side in SIDES for n in self._lengths(side)])
+
+    def _lengths(self, side: Side) -> list[int]:
+        return [part.length for part in self.pair.side(side).blocks(self.block_length)]
 
     @cached_property
     def prob(self) -> Array:
-        """Probability of every mask among its response's under the count form, 1/(L C(L, l)), (M,)."""
+        """Probability of every mask among its part's under the count form, 1/(L C(L, l)), (M,)."""
         from scipy.special import comb
 
         found: Array = 1 / (self.lengths * comb(self.lengths, self.counts))
@@ -94,19 +111,21 @@ def gradient_grams(
     Raises
     ------
     InputError
-        If a response has more than `GRAM_LENGTH` tokens or several blocks, or the model has no such parameters.
+        If a part has more than `GRAM_LENGTH` tokens, there are too many masks, or the model has no such parameters.
     FloatingPointError
         If a gradient is not finite.
     """
     if not within(case, 2**GRAM_LENGTH):
-        longest = max(case.pair.side(side).length for side in SIDES)
+        longest = max(part.length for side in SIDES for part in case.parts(side))
         raise InputError(f"gradients of every mask stop at {GRAM_LENGTH} tokens, got {longest}: use --method mc")
-    if case.part_count > len(SIDES):
-        raise InputError("gradients of every mask are not worked out for several blocks: use --method mc")
+    requests = [(r, mask[None]) for side in SIDES for r in case.parts(side) for mask in all_masks(r.length)[1:]]
+    if len(requests) > 2 ** (GRAM_LENGTH + 1):
+        raise InputError(
+            f"gradients of every mask stop at {2 ** (GRAM_LENGTH + 1)} masks, got {len(requests)}: use --method mc"
+        )
     policy = trainable(case.policy)
     groups = [{id(p) for p in select_parameters(policy, name)} for name in parameters]
     used = [p for p in policy.parameters() if any(id(p) in group for group in groups)]
-    requests = [(r, mask[None]) for r in map(case.pair.side, SIDES) for mask in all_masks(r.length)[1:]]
     grams = np.zeros((len(groups), len(requests), len(requests)))
     with differentiating(policy, used):
         for a, b, products in _products(policy, used, requests, numbers, progress):
@@ -117,7 +136,7 @@ def gradient_grams(
             grams[:, b, a] = grams[:, a, b].transpose(0, 2, 1)
     if not np.isfinite(grams).all():
         raise FloatingPointError(f"pair {case.pair.id!r}: a gradient is not finite: check the policy's weights")
-    return [GradientGram(case.pair, gram) for gram in grams]
+    return [GradientGram(case.pair, gram, case.block_length) for gram in grams]
 
 
 def _products(

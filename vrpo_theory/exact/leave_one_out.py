@@ -5,6 +5,8 @@ Notation as in `vrpo_theory.exact.loss_gradients`.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,10 +14,10 @@ from vrpo_theory.exact._lattice import NODES, Lattice, split
 from vrpo_theory.exact.cases import true_margin
 from vrpo_theory.exact.gradients import score_gradient
 from vrpo_theory.exact.grams import GradientGram
-from vrpo_theory.exact.loss_gradients import LossGradientMoments, check, summary
+from vrpo_theory.exact.loss_gradients import LossGradientMoments, check, policy_parts, summary
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import Budget, Case
+from vrpo_theory.types import SIDES, Budget, Case
 
 Array = NDArray[np.float64]
 
@@ -64,10 +66,10 @@ def leave_one_out_moments(tabulated: Case, gram: GradientGram, scheme: Scheme, b
 
 
 def _timestep_square(gram: GradientGram, weight: Array) -> float:
-    """E||G||^2 of one timestep of one mask a response, the two responses' independent."""
-    chosen, rejected = gram.rows("chosen"), gram.rows("rejected")
+    """E||G||^2 of one timestep of one mask a response or block, all independent."""
     own = weight**2 / gram.prob * np.diag(gram.gram)
-    return float(own.sum() + 2 * weight[chosen] @ gram.gram[chosen, rejected] @ weight[rejected])
+    parts = [rows for side in SIDES for rows in gram.parts(side)]
+    return float(own.sum() + 2 * sum(weight[a] @ gram.gram[a, b] @ weight[b] for a, b in combinations(parts, 2)))
 
 
 def _two_left_out(lattice: Lattice, gram: GradientGram, slope: Array, weight: Array) -> float:
@@ -75,17 +77,17 @@ def _two_left_out(lattice: Lattice, gram: GradientGram, slope: Array, weight: Ar
     others = lattice.budget.n_t - 1
     reach = others * sum(atoms.span - 1 for atoms in lattice.atoms) + 1
     law = np.fft.irfft(np.prod([step**others for step in lattice.timestep], axis=0), lattice.points)[:reach]
+    parts = policy_parts(lattice, gram)
     given = {
-        side: lattice.mean(slope, np.prod([s for c, s in enumerate(lattice.timestep) if c != k], axis=0))
-        for side, k in lattice.policy.items()
+        k: lattice.mean(slope, np.prod([s for c, s in enumerate(lattice.timestep) if c != k], axis=0)) for _, k in parts
     }
     total = 0.0
     for start in range(0, reach, POINTS):
         points = np.arange(start, min(start + POINTS, reach))
         vectors = np.zeros((len(weight), len(points)))
-        for side, k in lattice.policy.items():
+        for rows, k in parts:
             first, share = split(lattice.atoms[k].place)
-            vectors[gram.rows(side)] = sum(share[:, [j]] * given[side][first[:, None] + j + points] for j in NODES)
+            vectors[rows] = sum(share[:, [j]] * given[k][first[:, None] + j + points] for j in NODES)
         vectors *= weight[:, None]
         total += float(law[points] @ (gram.gram @ vectors * vectors).sum(0))
     return total

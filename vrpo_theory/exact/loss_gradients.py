@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from vrpo_theory.exact.gradients import score_gradient
 from vrpo_theory.exact.grams import GradientGram
 from vrpo_theory.numerics import sigmoid
 from vrpo_theory.schemes import Scheme
-from vrpo_theory.types import SIDES, Case, Side
+from vrpo_theory.types import SIDES, Case
 
 Array = NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def loss_gradient_moments(tabulated: Case, gram: GradientGram, scheme: Scheme, b
     - one mask, twice: (1/n) sum of w_m^2 / pi_m;
     - two masks of a timestep, both of level l: (n_yt - 1)/n times L;
     - two timesteps of a response: (n_t - 1)/n_t;
-    - two responses: 2.
+    - two responses, or two blocks of one: 2 a pair.
 
     Every h is a correlation on a lattice, read by cubic interpolation: an error of 1.6e-12 a drawn mask (`_lattice`).
     """
@@ -98,30 +99,34 @@ def summary(gram: GradientGram, mean: Array, true: Array, second: float) -> Loss
 def _given_mask(lattice: Lattice, gram: GradientGram, values: Array) -> Array:
     """E[f(s_hat) | mask m is drawn], f by its values on the lattice, (M,)."""
     out = np.zeros(len(gram.prob))
-    for side, k in lattice.policy.items():
+    for part, k in policy_parts(lattice, gram):
         for rows, siblings in lattice.siblings(k):
             given = lattice.mean(values, siblings * lattice.rest(k))
-            out[gram.rows(side)][rows] = interpolate(given, lattice.atoms[k].place[rows])
+            out[part][rows] = interpolate(given, lattice.atoms[k].place[rows])
     return out
+
+
+def policy_parts(lattice: Lattice, gram: GradientGram) -> list[tuple[slice, int]]:
+    """Of every response or block: rows of its masks in the Gram matrix, and its atoms' number on the lattice."""
+    return list(zip([rows for side in SIDES for rows in gram.parts(side)], lattice.policy, strict=True))
 
 
 def _over_pairs(lattice: Lattice, gram: GradientGram, values: Array, weight: Array) -> float:
     """Sum over the pairs of masks drawn apart; see `loss_gradient_moments`."""
-    budget, (chosen, rejected) = lattice.budget, SIDES
+    budget, parts = lattice.budget, policy_parts(lattice, gram)
     inner = weight[:, None] * gram.gram * weight
-    parts = [2 * _timesteps(lattice, inner[gram.rows(chosen), gram.rows(rejected)], values, chosen, rejected)]
-    for side in SIDES:
-        block = inner[gram.rows(side), gram.rows(side)]
+    found = [2 * _timesteps(lattice, inner[a, b], values, j, k) for (a, j), (b, k) in combinations(parts, 2)]
+    for rows, k in parts:
+        own = inner[rows, rows]
         if budget.n_t > 1:
-            parts.append((budget.n_t - 1) / budget.n_t * _timesteps(lattice, block, values, side, side))
+            found.append((budget.n_t - 1) / budget.n_t * _timesteps(lattice, own, values, k, k))
         if budget.n_yt > 1:
-            parts.append((budget.n_yt - 1) / budget.n * _one_timestep(lattice, block, values, side))
-    return math.fsum(parts)
+            found.append((budget.n_yt - 1) / budget.n * _one_timestep(lattice, own, values, k))
+    return math.fsum(found)
 
 
-def _timesteps(lattice: Lattice, inner: Array, values: Array, side: Side, other: Side) -> float:
-    """Sum over masks of two timesteps, of one response or of both."""
-    j, k = lattice.policy[side], lattice.policy[other]
+def _timesteps(lattice: Lattice, inner: Array, values: Array, j: int, k: int) -> float:
+    """Sum over masks of two timesteps, of one part (j = k) or of two."""
     rest, total = lattice.rest(j, k), 0.0
     for a, first in lattice.siblings(j):
         for b, second in lattice.siblings(k):
@@ -131,10 +136,9 @@ def _timesteps(lattice: Lattice, inner: Array, values: Array, side: Side, other:
     return total
 
 
-def _one_timestep(lattice: Lattice, inner: Array, values: Array, side: Side) -> float:
+def _one_timestep(lattice: Lattice, inner: Array, values: Array, k: int) -> float:
     """L times the sum over two masks of one timestep: the level of one is the other's."""
-    k, total = lattice.policy[side], 0.0
-    levels, rest = lattice.atoms[k].levels(), lattice.rest(k)
+    levels, rest, total = lattice.atoms[k].levels(), lattice.rest(k), 0.0
     for rows, level in zip(levels, lattice.levels[k], strict=True):
         given = lattice.mean(values, level ** (lattice.budget.n_yt - 2) * rest)
         place = lattice.atoms[k].place[rows]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vrpo_theory.couplings import Contrast
-from vrpo_theory.designs.base import Design
 from vrpo_theory.exact.blocks import Blocks, chance, joined_laws
+from vrpo_theory.exact.shared_levels import require_shared, shared_covariance
 from vrpo_theory.numerics import total
 from vrpo_theory.schemes import VRPO, Scheme
 from vrpo_theory.types import SIDES, Budget, Moments, Profile, Side, combine, each
@@ -92,7 +91,7 @@ def margin_variance(profiles: Profiles, scheme: Scheme = VRPO, *, sides: Sequenc
     for views in _groups(profiles, scheme, sides):
         _, between, within = _components(_group_laws(views, scheme.budget), views)
         parts.append(between + within / scheme.budget.n_yt)
-    return total(parts) / scheme.groups
+    return max(total(parts), 0.0) / scheme.groups  # covariances below 0 may leave rounding alone
 
 
 def _groups(profiles: Profiles, scheme: Scheme, sides: Sequence[Side] = SIDES) -> Iterator[list[_View]]:
@@ -109,6 +108,8 @@ def _groups(profiles: Profiles, scheme: Scheme, sides: Sequence[Side] = SIDES) -
 
 def _group_laws(views: Sequence[_View], budget: Budget) -> tuple[Blocks, ...]:
     design, lengths = views[0].design, tuple(view.length for view in views)
+    if len(views) > 1:
+        require_shared(design, views[0].blocks_shared)
     if design.form == "time":  # a law of t is a quadrature rule: the same one for both responses
         lengths = (max(lengths),) * len(lengths)
     return joined_laws(design, lengths, budget)
@@ -127,6 +128,7 @@ class _View:
     def __init__(self, profile: Profile, contrast: Contrast, scheme: Scheme) -> None:
         c = np.array(contrast.coefficients)
         self.length, self.design = profile.length, scheme.design_of(contrast.side)
+        self.blocks_shared = scheme.coupling.blocks_shared
         self.weighting = require_separable(scheme.weighting)
         self.mean = profile.mean @ c
         self.variance = np.einsum("lij,i,j->l", profile.covariance, c, c)
@@ -156,31 +158,8 @@ def _components(laws: Sequence[Blocks], views: Sequence[_View]) -> tuple[float, 
     moments = [blocks.moments(*term) for blocks, term in zip(laws, terms, strict=True)]
     mean, between, within = (total(laws[0].times * part) for part in zip(*moments, strict=True))
     if len(views) > 1:
-        between += 2 * _shared(design, laws, [term[0] for term in terms])
+        between += 2 * shared_covariance(laws, [term[0] for term in terms], views[0].blocks_shared)
     return mean, between, within
-
-
-def _shared(design: Design, laws: Sequence[Blocks], means: Sequence[Array]) -> float:
-    """Covariances of all pairs of conditional means, where the same uniforms choose the timesteps."""
-    if not design.convolvable:
-        raise ValueError(
-            f"{design.name}: counts are no functions of shared uniforms; set levels_shared=False or sample"
-        )
-    steps = [list(blocks.each(blocks.prob, blocks.conditional(mean))) for blocks, mean in zip(laws, means, strict=True)]
-    pairs = [[_covariance(*x, *y) for x, y in zip(*pair, strict=True)] for pair in combinations(steps, 2)]
-    return total(laws[0].times * pairs)
-
-
-def _covariance(prob_x: Array, x: Array, prob_y: Array, y: Array) -> float:
-    """Covariance of two step functions of one uniform, given by the widths of their steps and their values."""
-    edge_x, edge_y = np.cumsum(prob_x), np.cumsum(prob_y)
-    edge = np.unique(np.concatenate([edge_x[:-1], edge_y[:-1], [1.0]]))
-    width = np.diff(edge, prepend=0.0)
-    middle = edge - width / 2
-    at_x, at_y = (
-        v[np.minimum(np.searchsorted(e, middle, side="right"), len(v) - 1)] for e, v in ((edge_x, x), (edge_y, y))
-    )
-    return total(width * (at_x - prob_x @ x) * (at_y - prob_y @ y))
 
 
 def require_separable(weighting: Weighting) -> Separable:

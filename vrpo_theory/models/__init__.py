@@ -29,6 +29,11 @@ warnings.filterwarnings("ignore", message="IProgress not found")
 __all__ = ["MODELS", "describe", "family_of", "load_model"]
 
 MODELS = Modules("model", "vrpo_theory.models")
+REFUSED = {
+    "Fast_dLLM_QwenForCausalLM": "Fast-dLLM v2 trains a block's first token from the noisy block before it and "
+    "samples it from the clean one, so it has no one ELBO: use SDAR, LLaDA2 or A2D for block diffusion",
+}
+"""Architectures that look like a family's, and why they are none."""
 
 
 def load_model(source: str | Path, *, revision: str | None = None, **options: Unpack[LoadOptions]) -> Wrapped:
@@ -100,10 +105,13 @@ def family_of(folder: Path, options: Mapping[str, Any]) -> ModuleType:
     Raises
     ------
     InputError
-        If architecture and model_type name two families.
+        If architecture and model_type name two families, or one of `REFUSED`.
     """
     kind, stated = options.get("model_type"), options.get("architectures")
     architectures = list(map(str, stated)) if isinstance(stated, list) else []
+    for name, reason in REFUSED.items():
+        if name in architectures or name.startswith(f"{kind}For"):
+            raise InputError(f"{folder / 'config.json'}: {name} is not supported: {reason}")
     families = MODELS.having("FAMILY")
     by_architecture = [m for m in families if set(architectures) & set(m.FAMILY.architectures)]
     by_type = [m for m in families if m.FAMILY.by_type and m.FAMILY.model_type == kind]

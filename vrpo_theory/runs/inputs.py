@@ -13,6 +13,7 @@ from vrpo_theory.runs.console import say
 from vrpo_theory.types import Case, PreferencePair
 
 if TYPE_CHECKING:
+    from vrpo_theory.checkpoints.lora import AdapterOff
     from vrpo_theory.checkpoints.wrapped import Wrapped
     from vrpo_theory.data.checks import Bounds
     from vrpo_theory.data.protocol import Tokenizer
@@ -36,6 +37,8 @@ class Sources:
         Folder of a LoRA adapter for the policy.
     options : mapping
         For both models, as in `vrpo_theory.checkpoints.options.LoadOptions`.
+    one_at_a_time : bool
+        Whether the two models are on the device in turn; they are, too, if both do not fit.
     """
 
     policy: str | Path | None = None
@@ -48,6 +51,7 @@ class Sources:
     options: LoadOptions = field(default_factory=LoadOptions)
     rendered: bool = False
     chat_template: str | Path | None = None
+    one_at_a_time: bool = False
 
     @property
     def given(self) -> bool:
@@ -72,12 +76,11 @@ def read_cases(sources: Sources) -> list[Case]:
     missing = [f"--{name}" for name in ("policy", "reference", "pairs") if getattr(sources, name) is None]
     if policy is None or reference is None or pairs is None:
         raise InputError(f"missing {', '.join(missing)}: --policy DIR --reference DIR --pairs FILE.jsonl go together")
-    from vrpo_theory.runs.fingerprints import load
+    from vrpo_theory.runs.roles import load_roles
 
     if str(pairs) != "-" and not pairs.exists():
         raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
-    adapted: LoadOptions = {**sources.options, "adapter": sources.adapter}
-    ours, theirs = load(policy, **adapted), load(reference, **sources.options)
+    ours, theirs = load_roles(sources, policy, reference)
     require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
         say(f"{policy} and {reference} are one model: every score is 0; give the checkpoint before and after tuning")
@@ -187,7 +190,7 @@ def _any_tokenizer(sources: Sources) -> Tokenizer | None:
     return load_tokenizer(folder, sources.chat_template) if has_tokenizer(folder) else None
 
 
-def require_same_words(policy: Wrapped, reference: Wrapped) -> None:
+def require_same_words(policy: Wrapped, reference: Wrapped | AdapterOff) -> None:
     for name in ("vocabulary", "mask_token_id", "block_length"):
         ours, theirs = getattr(policy, name, None), getattr(reference, name, None)
         if ours != theirs:

@@ -10,7 +10,8 @@ import torch
 from vrpo_theory.checkpoints.decoders.loading import predictor
 from vrpo_theory.checkpoints.decoders.modeling import built
 from vrpo_theory.checkpoints.family import BLOCK_KEY
-from vrpo_theory.types import Case, PreferencePair, Response
+from vrpo_theory.checkpoints.toy_pair import toy_pair
+from vrpo_theory.types import Case
 
 if TYPE_CHECKING:
     from vrpo_theory.checkpoints.decoders.declaration import Decoder
@@ -26,16 +27,7 @@ OPTIONS: dict[str, Any] = {
 
 def case(family: Decoder, seed: int, length: int) -> Case:
     """Two models, the policy near the reference, and two different uniform responses to a prompt of 5 tokens."""
-    rng = np.random.default_rng(6000 + seed)
-
-    def draw(tokens: int) -> tuple[int, ...]:
-        return tuple(rng.integers(MASK, size=tokens).tolist())
-
-    prompt, chosen, rejected = draw(PROMPT), draw(length), draw(length)
-    while rejected == chosen:
-        rejected = draw(length)
-    name = family.model_type.lower()
-    pair = PreferencePair(Response(prompt, chosen), Response(prompt, rejected), f"{name}-{seed}")
+    pair = toy_pair(np.random.default_rng(6000 + seed), MASK, PROMPT, length, f"{family.model_type.lower()}-{seed}")
     return Case(_model(family, drift=0.05), _model(family, drift=0.0), pair)
 
 

@@ -8,16 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vrpo_theory.checkpoints.family import Family
-from vrpo_theory.types import ROLES, Case, PreferencePair, Response, Role
 
 if TYPE_CHECKING:
     from vrpo_theory.models.llada.checkpoint import fingerprint
     from vrpo_theory.models.llada.configuration import LLaDAConfig
     from vrpo_theory.models.llada.modeling import LLaDAModelLM
     from vrpo_theory.models.llada.predictor import LLaDA
+    from vrpo_theory.types import Case, Role
 
 __all__ = ["FAMILY", "LLaDA", "LLaDAConfig", "LLaDAModelLM", "case", "fingerprint", "load", "tiny"]
 
@@ -55,6 +53,8 @@ def tiny(role: Role) -> LLaDA:
     ValueError
         If ``role`` is neither "policy" nor "reference".
     """
+    from vrpo_theory.types import ROLES
+
     if role not in ROLES:
         raise ValueError(f"role must be one of {', '.join(ROLES)}, got {role!r}")
     return copy.deepcopy(_packaged(role))
@@ -67,13 +67,10 @@ def _packaged(role: Role) -> LLaDA:
 
 def case(seed: int, length: int = 8) -> Case:
     """The tiny pair with a prompt of 5 tokens and two different uniform responses, over ids 0..255."""
-    rng = np.random.default_rng(7000 + seed)
+    import numpy as np
 
-    def draw(tokens: int) -> tuple[int, ...]:
-        return tuple(rng.integers(ORDINARY, size=tokens).tolist())
+    from vrpo_theory.checkpoints.toy_pair import toy_pair
+    from vrpo_theory.types import Case
 
-    prompt, chosen, rejected = draw(PROMPT), draw(length), draw(length)
-    while rejected == chosen:
-        rejected = draw(length)
-    pair = PreferencePair(Response(prompt, chosen), Response(prompt, rejected), f"llada-{seed}")
+    pair = toy_pair(np.random.default_rng(7000 + seed), ORDINARY, PROMPT, length, f"llada-{seed}")
     return Case(tiny("policy"), tiny("reference"), pair)

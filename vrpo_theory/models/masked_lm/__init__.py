@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vrpo_theory.checkpoints.family import Family
-from vrpo_theory.types import Case, PreferencePair, Response
 
 if TYPE_CHECKING:
     from vrpo_theory.models.masked_lm.predictor import MaskedLM
+    from vrpo_theory.types import Case
 
 __all__ = ["FAMILY", "MaskedLM", "case", "load"]
 
@@ -44,20 +42,18 @@ def __getattr__(name: str) -> Any:
 
 def case(seed: int, length: int = 8) -> Case:
     """Two random BERTs, the policy near the reference, and two different uniform responses to a prompt of 3 tokens."""
-    rng = np.random.default_rng(8000 + seed)
+    import numpy as np
 
-    def draw(tokens: int) -> tuple[int, ...]:
-        return tuple(rng.integers(MASK, size=tokens).tolist())
+    from vrpo_theory.checkpoints.toy_pair import toy_pair
+    from vrpo_theory.types import Case
 
-    prompt, chosen, rejected = draw(PROMPT), draw(length), draw(length)
-    while rejected == chosen:
-        rejected = draw(length)
-    pair = PreferencePair(Response(prompt, chosen), Response(prompt, rejected), f"masked-lm-{seed}")
+    pair = toy_pair(np.random.default_rng(8000 + seed), MASK, PROMPT, length, f"masked-lm-{seed}")
     return Case(_toy(drift=0.1), _toy(drift=0.0), pair)
 
 
 def _toy(drift: float) -> MaskedLM:
     """A BERT of two layers whose every parameter is noise, always the same, plus ``drift`` times more noise."""
+    import numpy as np
     import torch
     from transformers import BertConfig, BertForMaskedLM
 
