@@ -38,7 +38,7 @@ BLOCKS = 16
 """Most parts that the jackknife leaves out in turn, so that its cost does not grow with the pilot."""
 LEVEL = 0.95
 """Level of intervals."""
-MODELLED = (2, 4, 8, 16, 32, 64)
+MODELLED = (2, 4, 8, 16, 32)
 """Numbers of masks at which joined candidates are modelled; log ratios are linear in log n between, constant beyond."""
 WHOLE, STEP = 16, 1.5
 """From this length on, responses share the draws of lengths that are powers of the step apart."""
