@@ -135,51 +135,59 @@ def test_a_fit_is_the_same_on_every_machine(model, seed, length):
         assert variance(fit) < 1.001 * variance(fitted())
 
 
+def mean_gains(model, length, n, repeats, names, seeds=4, **options):
+    """Geometric mean over both responses of every case, and the least, of VRPO's variance over that of each entrant."""
+    cases = [MODELS[model].case(seed, length, **options) for seed in range(seeds)]
+    race = Race(cases, Context(own=Repeated(repeats)))
+    base, *others = (race.variances(entrants()[name], n) for name in (BASE, *names))
+    gains = [[b.value / f.value for b, f in zip(base, other, strict=True)] for other in others]
+    return [(math.exp(np.mean(np.log(each))), min(each)) for each in gains]
+
+
 @pytest.mark.statistical(rate=1e-8, detects="a robust default that gains less than is promised")
 @pytest.mark.parametrize(
     ("length", "n", "least", "repeats"),
     [
-        (64, 8, 2.4, 1200),
-        *(pytest.param(*x, marks=pytest.mark.soak) for x in ((256, 8, 3.0, 900), (512, 16, 4.0, 400))),
+        (64, 8, 2.4, 200),
+        *(
+            pytest.param(*x, marks=pytest.mark.soak)
+            for x in ((64, 8, 2.9, 1200), (256, 8, 3.0, 900), (512, 16, 4.0, 400))
+        ),
     ],
 )
 def test_the_robust_default_on_chains(length, n, least, repeats):
-    """Geometric mean over both responses of eight chains, and never below VRPO on any of them."""
-    cases = [MODELS["markov"].case(seed, length) for seed in range(8)]
-    race = Race(cases, Context(own=Repeated(repeats)))
-    base, found = (race.variances(entrants()[name], n) for name in (BASE, DEFAULT))
-    gains = [b.value / f.value for b, f in zip(base, found, strict=True)]
-    assert math.exp(np.mean(np.log(gains))) > least
-    assert min(gains) > 1
+    """On eight chains, and never below VRPO on any of them; 200 repeats tell the mean gain, 3.3, to 3%."""
+    ((mean, worst),) = mean_gains("markov", length, n, repeats, [DEFAULT], seeds=8)
+    assert mean > least
+    assert worst > 1
 
 
 @pytest.mark.statistical(rate=1e-8, detects="a default that loses to VRPO on tables or on trained responses")
 @pytest.mark.parametrize(
-    ("model", "options", "n"),
+    ("model", "options", "n", "repeats"),
     [
-        ("tabular", {}, 8),
-        *(pytest.param("tabular", {}, n, marks=pytest.mark.soak) for n in (4, 16)),
-        *(pytest.param("tabular", {"common": 0.8}, n, marks=pytest.mark.soak) for n in (4, 8)),
-        *(pytest.param(model, {}, n, marks=pytest.mark.soak) for model in ("markov", "toy_llada") for n in (4, 8)),
+        ("tabular", {"common": 0.8}, 8, 150),
+        ("toy_llada", {}, 8, 150),
+        *(pytest.param("tabular", {}, n, 1500, marks=pytest.mark.soak) for n in (4, 8, 16)),
+        *(pytest.param("tabular", {"common": 0.8}, n, 1500, marks=pytest.mark.soak) for n in (4, 8)),
+        *(pytest.param(m, {}, n, 1500, marks=pytest.mark.soak) for m in ("markov", "toy_llada") for n in (4, 8)),
     ],
 )
-def test_the_default_loses_on_no_short_toy(model, options, n):
-    """Geometric mean over both responses of four cases; the rough table's gain is least, 1.1 at n = 4."""
-    cases = [MODELS[model].case(seed, 8, **options) for seed in range(4)]
-    race = Race(cases, Context(own=Repeated(1500)))
+def test_the_default_loses_on_no_short_toy(model, options, n, repeats):
+    """The rough table's gain is least, 1.1, and takes most repeats to tell; of the others at n = 8 it is 2.9 and 4.7."""
     assert entrants()[DEFAULT].scheme(n) == default_scheme(n)
-    base, found = (race.variances(entrants()[name], n) for name in (BASE, DEFAULT))
-    assert np.mean([math.log(b.value / f.value) for b, f in zip(base, found, strict=True)]) > 0
+    ((mean, _),) = mean_gains(model, 8, n, repeats, [DEFAULT], **options)
+    assert mean > 1
 
 
 @pytest.mark.statistical(rate=1e-9, detects="a loss on the common-shock toy that the table would not show")
-def test_a_common_shock_defeats_power_strata():
-    cases = [MODELS["shock"].case(seed, 64) for seed in range(4)]
-    race = Race(cases, Context(own=Repeated(1500)))
-    base, found, equal = (race.variances(entrants()[name], 8) for name in (BASE, "power strata", "strata"))
-    for other, low, high in ((found, 0.7, 0.95), (equal, 0.9, 1.1)):
-        gain = math.exp(np.mean([math.log(b.value / f.value) for b, f in zip(base, other, strict=True)]))
-        assert low < gain < high
+@pytest.mark.parametrize(
+    ("length", "n"), [(10, 4), pytest.param(64, 8, marks=pytest.mark.soak)], ids=["exact", "long, sampled"]
+)
+def test_a_common_shock_defeats_power_strata(length, n):
+    power, equal = (mean for mean, _ in mean_gains("shock", length, n, 1500, ["power strata", "strata"]))
+    assert 0.7 < power < 0.95
+    assert 0.9 < equal < 1.1
 
 
 def test_dots_are_the_gains(cells):
