@@ -52,16 +52,16 @@ def test_a_bias_is_held_against_the_margin(by, margin, verdict):
 
 
 @pytest.mark.statistical(rate=1e-9, detects="right estimators rejected in 25% of audits where 5% are promised")
-def test_right_estimators_are_rejected_no_more_often_than_promised():
+@pytest.mark.parametrize(("audits", "most"), [(40, 0.4), pytest.param(120, 0.25, marks=pytest.mark.soak)])
+def test_right_estimators_are_rejected_no_more_often_than_promised(audits, most):
     """The law of the count form on the copied toy with L = 2, n = 1: twice 0.25 nats, or nothing."""
 
     def coin(model, prompt, answer, n, generator):
         return -0.5 * bool(torch.rand((), generator=generator) < 0.5)
 
-    audits = 120
     options = {"lengths": [2], "n": [1], "toys": ["copied"], "alpha": 0.05, "calls": 160}
     rejected = sum(audit(coin, seed=seed, **options).verdict == "rejected" for seed in range(audits))
-    assert rejected <= binom.isf(1e-9, audits, 0.05) < 0.25 * audits
+    assert rejected <= binom.isf(1e-9, audits, 0.05) < most * audits
 
 
 def test_it_stops_at_the_first_rejection_unless_told_otherwise():

@@ -107,7 +107,7 @@ def test_marginal_law_of_the_counts_for_every_budget(design, length):
 
 @pytest.mark.parametrize("design", COUNT_FORM)
 @pytest.mark.parametrize("n_t", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("points", [800, pytest.param(3000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("points", [400, pytest.param(3000, marks=pytest.mark.soak)])
 def test_draws_follow_the_law(design, n_t, points):
     """Levels are functions of uniforms: put a fine grid in the place of each one, the others at random."""
     budget, length = design.split(n_t), 7
@@ -207,7 +207,7 @@ def compatible(design, weighting):
     return not reason
 
 
-JOINT = [(2, 4), (3, 3), (4, 2), (5, 2)]
+JOINT = [(2, 4), (3, 3), (4, 2), pytest.param(5, 2, marks=pytest.mark.soak)]
 """(L, n) whose joint draws are few enough to list."""
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 METHODS = {"exact", "mc", "pooled", "paper"}
 VERDICTS = {"agrees", "differs", "inconclusive", "order holds", "order fails", None}
 SMALL = Context(limit=2)
-LONGEST = 64
+LONGEST, LONG = 64, ("bounds", "designs")
 
 
 def documents(exhibit, context):
@@ -65,6 +65,9 @@ def test_a_cell_has_one_place(cells):
     assert len(set(places)) == len(places)
 
 
+@pytest.mark.parametrize(
+    "exhibit", [pytest.param(n, marks=[pytest.mark.soak] * (n in LONG)) for n in EXHIBITS.names()], indirect=True
+)
 def test_nothing_is_random_twice(exhibit, few, cells):
     again = documents(exhibit, few)
     for a, b in zip(cells, again, strict=True):

@@ -58,6 +58,7 @@ def test_batches_as_they_come_hold_every_row_once(bench):
     assert sum(float(part.value(case.policy).detach()) for part in parts) == pytest.approx(whole, rel=1e-5)
 
 
+@pytest.mark.soak
 def test_audits_stand_beside_the_verdicts_that_are_due(bench):
     sections = bench("auditor").measure(True, ["count_form", "no_weight"])
     rows = sections["specimens"]

@@ -37,6 +37,7 @@ def test_small_run_keeps_a_document(bench, tmp_path):
     assert (paper["forwards"], paper["gradients"]) == (128 * 8 * 25 * 4, 128 * 8 * 25 * 2)
 
 
+@pytest.mark.soak
 def test_memory_of_a_fresh_process(bench):
     row = bench("_llada_memory").head_row(bench("_llada_models").Setting("smoke"), 64, 16)
     assert row["logits_mb"] == 4 * 16 * 64 / 1e6

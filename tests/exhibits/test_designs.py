@@ -174,7 +174,7 @@ def test_the_robust_default_on_chains(length, n, least, repeats):
     ],
 )
 def test_the_default_loses_on_no_short_toy(model, options, n, repeats):
-    """The rough table's gain is least, 1.1, and takes most repeats to tell; of the others at n = 8 it is 2.9 and 4.7."""
+    """The rough table's gain is least, 1.1, and takes most repeats; at n = 8 the others' are 2.9 and 4.7."""
     assert entrants()[DEFAULT].scheme(n) == default_scheme(n)
     ((mean, _),) = mean_gains(model, 8, n, repeats, [DEFAULT], **options)
     assert mean > 1

@@ -20,14 +20,16 @@ MODELS_SHOWN, METHODS = ("toy LLaDA", "markov"), ("exact", "mc")
 
 @pytest.fixture(scope="module")
 def cells():
-    """Few repeats: every row is there, and the rows agree with one another."""
-    return EXHIBIT.documents(Context(limit=2), repeats=5)
+    """Short responses and few repeats: every row is there, and the rows agree with one another."""
+    short = {"toy LLaDA": ("llada", 3), "markov": ("markov", 5)}
+    cases = {label: [MODELS[name].case(seed, length) for seed in range(2)] for label, (name, length) in short.items()}
+    return EXHIBIT.documents(Context(cases=cases), repeats=5)
 
 
 @pytest.fixture(scope="module")
 def scores():
     """Many repeats, without the gradients, which take nearly all the time."""
-    return EXHIBIT.documents(Context(limit=4), repeats=200, gradient="none")
+    return EXHIBIT.documents(Context(limit=4), repeats=120, gradient="none")
 
 
 def select(cells, row, method, model="markov"):

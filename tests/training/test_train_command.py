@@ -246,9 +246,10 @@ def killed(folder, points, *options):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-QUICK = ("within a step", "before a checkpoint is sealed")
+QUICK = ("before a checkpoint is sealed",)
 REST = (
-    "before weights are saved", "before the optimizer is saved", "within a line of the log", "before the end is written"
+    "within a step", "before weights are saved", "before the optimizer is saved", "within a line of the log",
+    "before the end is written",
 )  # fmt: skip
 
 
