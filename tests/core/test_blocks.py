@@ -171,7 +171,6 @@ def test_shared_blocks_draw_one_timestep():
     assert (np.ceil(own[1].masks.level / 2) != own[0].masks.level).any()
 
 
-<<<<<<< HEAD
 def spread_uniforms(how, places):
     """Every uniform of three blocks at the middles of ``places`` cells, with the probability of each."""
     middles = (np.arange(places) + 0.5) / places
@@ -212,19 +211,11 @@ def test_a_spread_whose_variance_is_not_known_is_refused(text):
 
 
 @pytest.mark.parametrize("sharing", SHARINGS + SPREAD)
-=======
-@pytest.mark.parametrize("repeats", [400, pytest.param(1500, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("sharing", SHARINGS)
->>>>>>> cd43dff (The suite tries small twins of what takes long)
 @pytest.mark.statistical(rate=1e-9, detects="a mean or variance of draws that the exact engine does not have")
-def test_draws_have_the_exact_mean_and_variance(sharing, repeats):
+def test_draws_have_the_exact_mean_and_variance(sharing):
     scheme = Scheme.parse(f"iid_count(), plain(), n_t=2{sharing}")
-<<<<<<< HEAD
     assert Scheme.parse(str(scheme)) == scheme == Scheme.from_document(scheme.document())
     found = np.array([m.mean for m in replicate(ANSWERS, scheme, 400, seed=2)])
-=======
-    found = np.array([m.mean for m in replicate(CASE, scheme, repeats, seed=2)])
->>>>>>> cd43dff (The suite tries small twins of what takes long)
     variance = exact.margin_variance(PROFILES, scheme)
     assert abs(found.mean() - exact.true_margin(ANSWERS)) < 6.5 * math.sqrt(variance / len(found))
     square = (found - exact.true_margin(ANSWERS)) ** 2

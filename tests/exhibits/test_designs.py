@@ -23,7 +23,7 @@ CASES = [MODELS["tabular"].case(s, 6) for s in range(2)]
 
 @pytest.fixture(scope="module")
 def cells():
-    return EXHIBIT.documents(Context(cases={"rough table": CASES}), repeats=60)
+    return EXHIBIT.documents(Context(cases={"rough table": CASES}), repeats=24)
 
 
 def test_designs_enter_by_their_own_word_alone():

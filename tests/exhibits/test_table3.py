@@ -29,7 +29,7 @@ def cells():
 @pytest.fixture(scope="module")
 def scores():
     """Many repeats, without the gradients, which take nearly all the time."""
-    return EXHIBIT.documents(Context(limit=4), repeats=120, gradient="none")
+    return EXHIBIT.documents(Context(limit=4), repeats=200, gradient="none")
 
 
 def select(cells, row, method, model="markov"):

@@ -68,21 +68,22 @@ def select(cells, row, method):
     return {(c["column"]["n_t"], c["column"]["n_yt"], c["column"]["shared"]): c for c in found}
 
 
-@pytest.mark.statistical(rate=5e-9, detects="a variance off by a third in any of the six columns")
-def test_exact_repeated_and_pooled_agree(vrpo, folders, tmp_path):
-    options = ("--protocol", "both", "--repeats", 60, "--pool", "30,4", "--gradient", "none")
+@pytest.mark.statistical(rate=5e-9, detects="a variance off by half in any of the six columns, soaked by a third")
+@pytest.mark.parametrize(("pairs", "share"), [(12, 0.9), pytest.param(PAIRS, 0.5, marks=pytest.mark.soak)])
+def test_exact_repeated_and_pooled_agree(vrpo, folders, tmp_path, pairs, share):
+    options = ("--protocol", "both", "--repeats", 60, "--pool", "30,4", "--gradient", "none", "--limit", pairs)
     cells = here(vrpo, *command(folders, tmp_path, *options))
     exact = select(cells, "var_score", "exact")
     assert len(exact) == 6
     for method in ("mc", "pooled"):
         for column, cell in select(cells, "var_score", method).items():
-            assert cell["n_pairs"] == PAIRS
+            assert cell["n_pairs"] == pairs
             assert math.isclose(cell["predicted"], exact[column]["value"], rel_tol=1e-9)
-            assert abs(cell["value"] - cell["predicted"]) < 6.2 * cell["stderr"] < 0.5 * cell["predicted"]
+            assert abs(cell["value"] - cell["predicted"]) < 6.2 * cell["stderr"] < share * cell["predicted"]
     for row in ("var_loss", "bias_loss"):
         known = select(cells, row, "exact")
         for column, cell in select(cells, row, "pooled").items():
-            assert cell["value"] == pytest.approx(known[column]["value"], rel=0.35)
+            assert cell["value"] == pytest.approx(known[column]["value"], rel=0.7 * share)
 
 
 def test_two_processes_give_the_table_of_one(vrpo, folders, tmp_path):

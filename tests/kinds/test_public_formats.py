@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 import types
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,7 @@ SAME = {
                                                    "rejected": (HUMAN + ASSISTANT + " no").strip()},
     "one part of text": {"prompt": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
                          "chosen": [YO], "rejected": [NO]},
+    "an empty system column": PLAIN | {"system": ""},
     "nulls of a table": {"prompt": [HI | {"tool_calls": None}], "chosen": [YO | {"name": None}], "rejected": [NO]},
     "other columns": PLAIN | {"score_chosen": 7.5, "prompt_id": "x", "messages": [HI, YO]},
 }  # fmt: skip
@@ -124,6 +126,7 @@ REFUSED = {
     "two systems": (PLAIN | {"system": "a", "prompt": [SYSTEM, HI]}, "two system prompts"),
     "answers alone": ({"chosen": [YO], "rejected": [NO]}, "missing prompt"),
     "a picture": ({**PLAIN, "prompt": [{"role": "user", "content": [{"type": "image"}]}]}, "content must be text"),
+    "a table of columns": ({"prompt": ["Hi"], "chosen": ["yo"], "rejected": ["no"]}, "is a list of texts"),
     "tools as a word": (PLAIN | {"tools": "search"}, "tools must be a list"),
 }
 
@@ -202,6 +205,7 @@ def test_a_slow_pipe_is_what_its_bytes_say(tmp_path, kind):
 
 ALIEN = {
     "compressed twice": gzip.compress(gzip.compress(LINES)),
+    "a UTF-16 file": LINES.decode().encode("utf-16"),
     "a zip file": b"PK\x05\x06" + bytes(18),
     "a Git LFS pointer file": b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n",
     "damaged or cut short": gzip.compress(LINES)[:-9],
@@ -225,6 +229,22 @@ def test_what_follows_compressed_data_is_not_passed_over(tmp_path, kind):
         path.write_bytes(packed + more)
         with pytest.raises(InputError, match=reason):
             read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("https://huggingface.co/datasets/Intel/orca_dpo_pairs/resolve/main/orca_rlhf.jsonl", "an address is not read"),
+        ("x" * 300, "File name too long"),
+        ("nowhere.jsonl", "No such file or directory"),
+    ],
+    ids=["address", "long", "nowhere"],
+)
+def test_pairs_that_are_not_there_are_refused_in_the_system_s_words(vrpo, name, reason):
+    model = Path(__file__).parents[1] / "data/cases/base/policy"
+    result = vrpo("score", "--policy", model, "--reference", model, "--pairs", name)
+    assert result.exit_code == 2
+    assert reason in result.stderr
 
 
 UNREAD = {"images": ["a.png"], "source": "web", "score": 0.5, "history": [], "functions": None}

@@ -14,7 +14,7 @@ from typing import Any
 
 from vrpo_theory.data import plain
 from vrpo_theory.data.errors import RowError
-from vrpo_theory.data.messages import TEXT_KEYS, Message, messages, said, text
+from vrpo_theory.data.messages import TEXT_KEYS, Message, holds, messages, said, text
 
 _ASKING = ("user", "tool")
 """Roles that an assistant answers."""
@@ -63,15 +63,19 @@ def text_row(row: dict[str, Any]) -> TextRow:
         answers = raw[1:] if asked is None else [answer.strip() for answer in raw[1:]]
         sides = [[*(asked or [said("user", raw[0])]), said("assistant", answer)] for answer in answers]
     before, system = _shared(*sides), row.get("system")
-    if system is not None:
+    if holds(system):
         before = _with_system(before, text(system, "system"))
     verbatim = isinstance(values.get("prompt"), str)
-    return TextRow(before, sides[0][-1], sides[1][-1], raw, _context(row), verbatim, system is not None)
+    return TextRow(before, sides[0][-1], sides[1][-1], raw, _context(row), verbatim, holds(system))
 
 
 def _value(value: object, name: str) -> str | list[Message]:
     if not isinstance(value, list):
         return text(value, name)
+    if value and all(isinstance(item, str) for item in value):
+        raise RowError(
+            f"{name} is a list of texts, as in a table of columns: write one object a row, each with its own"
+        )
     found = messages(value, name)
     if name == "prompt" and found[-1]["role"] not in _ASKING:
         raise RowError(f"prompt must end with a user message, got {found[-1]['role']}: move it to the answers")

@@ -20,7 +20,7 @@ _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f
 _ALIEN = {
     b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar",
     b"\x04\x22\x4d\x18": "lz4", b"\x5d\x00\x00": "lzma", PARQUET: "Parquet", b"ARROW1": "Arrow",
-    b"SQLite": "SQLite", b"version https://git-lfs": "Git LFS pointer",
+    b"SQLite": "SQLite", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"version https://git-lfs": "Git LFS pointer",
 }  # fmt: skip
 _TAR, _LOOK = 257, 4096
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, OSError)

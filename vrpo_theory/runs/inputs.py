@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,8 +79,7 @@ def read_cases(sources: Sources) -> list[Case]:
         raise InputError(f"missing {', '.join(missing)}: --policy DIR --reference DIR --pairs FILE.jsonl go together")
     from vrpo_theory.runs.roles import load_roles
 
-    if str(pairs) != "-" and not pairs.exists():
-        raise InputError(f"{pairs}: no such file; --pairs takes preference pairs, such as a JSON Lines file")
+    _require_there(pairs)
     ours, theirs = load_roles(sources, policy, reference)
     require_same_words(ours, theirs)
     if ours.fingerprint == theirs.fingerprint:
@@ -91,6 +91,17 @@ def read_cases(sources: Sources) -> list[Case]:
     }
     found = read(sources, lambda: tokenizer(sources, ours.mask_token_id), **bounds)
     return [Case(ours, theirs, pair) for pair in found]
+
+
+def _require_there(pairs: Path) -> None:
+    """InputError, in the system's words, for pairs that cannot be found: before a model is loaded."""
+    try:
+        if str(pairs) != "-":
+            pairs.stat()
+    except OSError as error:
+        remote = re.match(r"[a-z0-9]+:/", str(pairs))
+        fix = "an address is not read: download the file" if remote else "give preference pairs, such as JSON Lines"
+        raise InputError(f"{pairs}: {error.strerror}; {fix}") from None
 
 
 def read(sources: Sources, words: Callable[[], Tokenizer], **bounds: Unpack[Bounds]) -> list[PreferencePair]:
