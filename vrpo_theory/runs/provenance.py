@@ -105,7 +105,9 @@ def evaluating_code(models: Sequence[Any]) -> str:
 
 def evaluating_files(models: Sequence[Any]) -> set[Path]:
     """The files of that code."""
-    homes = {type(model).__module__.split(".")[2] for model in models if type(model).__module__.startswith(FAMILY)}
+    parts = [part for model in models for part in getattr(model, "modules", lambda model=model: [model])()]
+    classes = {kind.__module__ for part in parts for kind in type(part).__mro__}
+    homes = {name.split(".")[2] for name in classes if name.startswith(FAMILY)}
     own = [
         p
         for p in (ROOT / "models").rglob("*.py")
