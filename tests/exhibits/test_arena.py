@@ -7,8 +7,8 @@ from vrpo_theory import EXHIBITS, MODELS, Scheme, exact
 from vrpo_theory.exact.enumeration import all_masks, table_of
 from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.exhibits.arena import N
+from vrpo_theory.reproduce.exhibits.arena.entrants import OURS, rivals
 from vrpo_theory.reproduce.exhibits.arena.evidence import bracket
-from vrpo_theory.reproduce.exhibits.arena.rivals import OURS, rivals
 from vrpo_theory.reproduce.exhibits.arena.tabled import POWER, TABLED, upper_bound
 from vrpo_theory.types import Budget
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vrpo_theory import plotting
 from vrpo_theory.numerics import total
 from vrpo_theory.reproduce.base import Cases, Cell, Context, Exhibit, exhibit
-from vrpo_theory.reproduce.exhibits.arena.rivals import OURS, rivals
+from vrpo_theory.reproduce.exhibits.arena.entrants import OURS, rivals
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.summary import geometric_mean, mean_over_pairs
 from vrpo_theory.reproduce.toys import toys

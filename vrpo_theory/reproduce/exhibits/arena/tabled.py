@@ -26,7 +26,7 @@ SIGNS = {(role, side): (-1.0) ** (i + j) for i, role in enumerate(ROLES) for j, 
 
 
 @dataclass(frozen=True)
-class Moments:
+class MarginMoments:
     """Exact mean, and variance, of a margin at some passes; where it is nonlinear, the limit of its mean as n grows."""
 
     mean: float
@@ -40,24 +40,24 @@ class Tabled:
     """One entrant: what it estimates, and how its moments follow from a tabulated case and n."""
 
     about: str
-    moments: Callable[[Case, int, int], Moments]
+    moments: Callable[[Case, int, int], MarginMoments]
 
 
-def frozen_bank(case: Case, n: int, repeats: int) -> Moments:
+def frozen_bank(case: Case, n: int, repeats: int) -> MarginMoments:
     """Masks drawn once and kept for a whole run: nothing varies between steps, and what was drawn never averages out.
 
     The bias of a bank has mean 0 over banks; its root mean square, given here, is VRPO's standard deviation.
     """
     spread = exact.margin_variance(exact.profiles(case), Scheme(budget=Budget(n))) ** 0.5
-    return Moments(exact.true_margin(case) + spread, Estimate(0.0), n)
+    return MarginMoments(exact.true_margin(case) + spread, Estimate(0.0), n)
 
 
-def fully_masked(case: Case, n: int, repeats: int) -> Moments:
+def fully_masked(case: Case, n: int, repeats: int) -> MarginMoments:
     """d1: one pass with every token masked, the sum of its terms; no noise."""
-    return Moments(_signed(case, lambda table: float(table.sums[-1])), Estimate(0.0), 1)
+    return MarginMoments(_signed(case, lambda table: float(table.sums[-1])), Estimate(0.0), 1)
 
 
-def end_as_context(case: Case, n: int, repeats: int) -> Moments:
+def end_as_context(case: Case, n: int, repeats: int) -> MarginMoments:
     """Dream's evaluation: the last token, EOS, is never masked, but context; VRPO's sampler on the others."""
     mean = variance = 0.0
     for side in SIDES:
@@ -69,10 +69,10 @@ def end_as_context(case: Case, n: int, repeats: int) -> Moments:
         means = np.array([term.mean() for term in terms])
         mean += (1 if side == "chosen" else -1) * float(means.mean())
         variance += (float(np.mean([np.mean(term**2) for term in terms])) - float(means.mean()) ** 2) / n
-    return Moments(mean, Estimate(variance), n)
+    return MarginMoments(mean, Estimate(variance), n)
 
 
-def spg(case: Case, n: int, repeats: int) -> Moments:
+def spg(case: Case, n: int, repeats: int) -> MarginMoments:
     """SPG's upper bound in the ELBO's place: (1/beta) sum over tokens of log mean over masks of 1[held] p^beta L/l.
 
     The log of a mean is biased down at finite n: exactly, E log X = integral of (e^-s - E e^-sX)/s, and for n iid masks
@@ -80,7 +80,7 @@ def spg(case: Case, n: int, repeats: int) -> Moments:
     """
     mean = _signed(case, lambda table: total(_log_means(table, n)) / POWER)
     limit = _signed(case, lambda table: upper_bound(table, POWER))
-    return Moments(mean, variance_estimate(_replicated_spg(case, n, repeats)), n, limit)
+    return MarginMoments(mean, variance_estimate(_replicated_spg(case, n, repeats)), n, limit)
 
 
 def upper_bound(table: MaskTable, power: float) -> float:
