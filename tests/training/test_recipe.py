@@ -28,8 +28,8 @@ WRITING = (
     "metric_list: [{metric: exact_match}]\n"
 )
 QUESTIONS = [
-    {"question": "Name a fruit.", "choices": [" pear", " rock"], "answer": 0},
-    {"question": "Two plus two?", "choices": [" four", " nine"], "answer": 0},
+    {"question": "Name a fruit.", "choices": ["pear", "rock"], "answer": 0},
+    {"question": "Two plus two?", "choices": ["four", "nine"], "answer": 0},
 ]
 
 
@@ -93,7 +93,8 @@ def check_likelihoods(samples, adapter):
 
     model, words = load_model(BASE / "policy", adapter=adapter), load_tokenizer(BASE / "policy")
     for sample in samples:
-        row = tokens(words, (sample["doc"]["question"], *sample["doc"]["choices"]), framed=True).row
+        answers = (f" {choice}" for choice in sample["doc"]["choices"])  # the harness writes a space between
+        row = tokens(words, (sample["doc"]["question"], *answers), framed=True).row
         expected = elbos(model, [Response(row.prompt, ids) for ids in (row.chosen, row.rejected)], None)
         told = [float(response[0][0]) for response in sample["resps"]]
         assert told == pytest.approx(expected, abs=1e-4)
