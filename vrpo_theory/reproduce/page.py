@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import __version__, plotting
+from vrpo_theory.documents import Fields
 from vrpo_theory.errors import InputError
 from vrpo_theory.reproduce import report
 from vrpo_theory.reproduce.base import EXHIBITS
@@ -21,8 +22,6 @@ from vrpo_theory.uncertainty import with_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Document = Mapping[str, Any]
 
 KINDS = {"pairs": "Scores of pairs", "ranking": "Plan of a budget", "findings": "Audit of an estimator"}
 COLUMNS = {
@@ -67,7 +66,7 @@ def page(folder: Path) -> str:
     return environment.get_template("page.html").render(sections=sections, version=__version__, folder=str(folder))
 
 
-def _results(folder: Path) -> Iterator[tuple[Path, Document]]:
+def _results(folder: Path) -> Iterator[tuple[Path, Fields]]:
     """Files of the folder that are results, by name."""
     for path in sorted(folder.glob("*.json")):
         try:
@@ -78,16 +77,16 @@ def _results(folder: Path) -> Iterator[tuple[Path, Document]]:
             yield path, document
 
 
-def _kind(document: Document) -> str:
+def _kind(document: Fields) -> str:
     return next((key for key in KINDS if key in document), "")
 
 
-def _section(name: str, document: Document) -> Section:
+def _section(name: str, document: Fields) -> Section:
     make = _own_run if _kind(document) else _exhibit
     return make(name, document)
 
 
-def _exhibit(name: str, document: Document) -> Section:
+def _exhibit(name: str, document: Fields) -> Section:
     known = EXHIBITS[name] if name in EXHIBITS.names() else None
     cells = report.computed(document["cells"])
     title = f"{known.title} ({known.paper_ref})" if known else name
@@ -96,7 +95,7 @@ def _exhibit(name: str, document: Document) -> Section:
     return _made(name, title, document, report.legend(cells), grids, report.notes(cells), svg)
 
 
-def _own_run(name: str, document: Document) -> Section:
+def _own_run(name: str, document: Fields) -> Section:
     kind = _kind(document)
     rows, columns = frames.rows(document), list(COLUMNS[kind])
     text = [[_text(row.get(column)) for column in columns] for row in rows[:MOST]]
@@ -105,7 +104,7 @@ def _own_run(name: str, document: Document) -> Section:
     return _made(name, KINDS[kind], document, [], [(more, columns, text)], list(document.get("notes", [])), svg)
 
 
-def _made(name: str, title: str, document: Document, legend: Any, tables: Any, notes: Any, svg: str) -> Section:
+def _made(name: str, title: str, document: Fields, legend: Any, tables: Any, notes: Any, svg: str) -> Section:
     provenance = json.dumps(document.get("provenance", {}), indent=1)
     said = verdicts.of(document)
     return Section(visible(name), title, said, legend, tables, notes, svg, provenance)

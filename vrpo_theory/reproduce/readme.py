@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vrpo_theory import tables
+from vrpo_theory.documents import Fields
+from vrpo_theory.reproduce.base import Cells
 from vrpo_theory.reproduce.report import computed, grid
 from vrpo_theory.uncertainty import with_error
 
@@ -32,10 +33,10 @@ def ablation(root: Path) -> str:
     return "```\n" + "\n".join(tables.table(header, lines, labels=2).splitlines()[:HEAD]) + "\n```\n"
 
 
-def _row(cells: Sequence[Mapping[str, Any]], scheme: str) -> list[Mapping[str, Any]]:
+def _row(cells: Cells, scheme: str) -> list[Fields]:
     return [c for c in cells if c["column"]["scheme"] == scheme]
 
 
-def _stored(root: Path, exhibit: str) -> list[dict[str, Any]]:
-    cells: list[dict[str, Any]] = json.loads((root / "figures" / f"{exhibit}.json").read_text())["cells"]
+def _stored(root: Path, exhibit: str) -> list[Fields]:
+    cells: list[Fields] = json.loads((root / "figures" / f"{exhibit}.json").read_text())["cells"]
     return cells

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vrpo_theory.documents import Document, Fields
 from vrpo_theory.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ ROWS = ("pairs", "ranking", "cells")
 """Where the documents of commands keep their rows."""
 
 
-def frame(document: Mapping[str, Any]) -> pandas.DataFrame:
+def frame(document: Fields) -> pandas.DataFrame:
     """A pandas frame of a command's JSON: pairs of ``score``, candidates of ``plan``, cells of ``audit`` or an exhibit.
 
     Parameters
@@ -48,7 +49,7 @@ def frame(document: Mapping[str, Any]) -> pandas.DataFrame:
     return DataFrame(rows(document))
 
 
-def rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows(document: Fields) -> list[Document]:
     """Rows of a document, each flat."""
     if "exhibits" in document:
         parts = document["exhibits"].items()
@@ -59,7 +60,7 @@ def rows(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     raise InputError(f"no result: expected one of the keys exhibits, {', '.join(ROWS)}, got {sorted(document)[:5]}")
 
 
-def as_csv(document: Mapping[str, Any]) -> str:
+def as_csv(document: Fields) -> str:
     """The rows as CSV; what is None is empty."""
     found = rows(document)
     out = io.StringIO()
@@ -69,7 +70,7 @@ def as_csv(document: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(value: Fields, before: str = "") -> Iterator[tuple[str, Any]]:
     for key, part in value.items():
         if isinstance(part, Mapping):
             yield from _flat(part, f"{before}{key}.")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from vrpo_theory import plotting
-from vrpo_theory.documents import finite
+from vrpo_theory.documents import Document, finite
 from vrpo_theory.files import require_writable, write_atomically
 from vrpo_theory.runs import frames, pictures
 from vrpo_theory.runs.console import say
@@ -21,7 +20,7 @@ def require_place(out: Path | None, name: str) -> None:
         require_writable(out, *(f"{name}.{ending}" for ending in ENDINGS))
 
 
-def keep(document: dict[str, Any], out: Path | None, name: str) -> None:
+def keep(document: Document, out: Path | None, name: str) -> None:
     """Write the files, and say where; nothing without a folder."""
     if out is None:
         return

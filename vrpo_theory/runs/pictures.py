@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vrpo_theory import plotting
+from vrpo_theory.documents import Fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Document = Mapping[str, Any]
 
 MOST = 40
 """Rows of a forest plot; the table has the others."""
@@ -18,7 +17,7 @@ SPANS = (0.25, 0.5, 1, 2, 4)
 """Budgets at which VRPO's variance is drawn, over the plan's: it falls like 1/n."""
 
 
-def of_scores(document: Document) -> Figure:
+def of_scores(document: Fields) -> Figure:
     """Scores with standard errors, a row per pair."""
     pairs = document["pairs"]
     names = _apart([str(p["id"] or k) for k, p in enumerate(pairs[:MOST], 1)])
@@ -26,7 +25,7 @@ def of_scores(document: Document) -> Figure:
     return _forest({"score": points}, len(pairs), "score of each pair", "nats; right of 0: as preferred")
 
 
-def of_audit(document: Document) -> Figure:
+def of_audit(document: Fields) -> Figure:
     """Bias of the estimator with standard errors, a row per cell."""
     cells = [c for c in document["cells"] if c["bias"] is not None]
     names = _apart([f"{c['toy']}, {c['length']} tokens, {c['n']} masks" for c in cells[:MOST]])
@@ -34,7 +33,7 @@ def of_audit(document: Document) -> Figure:
     return _forest({"bias": points}, len(cells), "bias of the estimator", "nats per token")
 
 
-def of_plan(document: Document) -> Figure:
+def of_plan(document: Fields) -> Figure:
     """Variance of the score against the budget, with the recommendation and its double marked."""
     figure, (ax,) = plotting.panels(1)
     vrpo, best, double = (document[key] for key in ("vrpo", "recommended", "doubled"))
@@ -53,7 +52,7 @@ def of_plan(document: Document) -> Figure:
     return figure
 
 
-def _per_token(cell: Document, key: str) -> float | None:
+def _per_token(cell: Fields, key: str) -> float | None:
     return None if cell[key] is None else cell[key] / cell["length"]
 
 
@@ -70,9 +69,9 @@ def _forest(series: Mapping[str, plotting.Points], count: int, title: str, xlabe
     return figure
 
 
-KINDS: dict[str, Callable[[Document], Figure]] = {"pairs": of_scores, "ranking": of_plan, "findings": of_audit}
+KINDS: dict[str, Callable[[Fields], Figure]] = {"pairs": of_scores, "ranking": of_plan, "findings": of_audit}
 
 
-def of(document: Document) -> Figure:
+def of(document: Fields) -> Figure:
     """The picture of a result, by what it holds."""
     return next(draw(document) for key, draw in KINDS.items() if key in document)

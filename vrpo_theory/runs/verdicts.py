@@ -9,15 +9,13 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+from vrpo_theory.documents import Fields
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.statements.loss import uniform_bias_bound
 
-Document = Mapping[str, Any]
 
-
-def of_scores(document: Document) -> str:
+def of_scores(document: Fields) -> str:
     """Of scored pairs: which way they lean, how large the noise is, and what it can do to the loss.
 
     Examples
@@ -45,7 +43,7 @@ def of_scores(document: Document) -> str:
     )
 
 
-def of_plan(document: Document) -> str:
+def of_plan(document: Fields) -> str:
     """Of a plan: standard errors of VRPO's choice and of the recommendation at one cost, and the bias that is left."""
     vrpo, best = document["vrpo"], document["recommended"]
     scheme = replace(Scheme.from_document(document), groups=1)
@@ -57,13 +55,13 @@ def of_plan(document: Document) -> str:
     )
 
 
-def of_audit(document: Document) -> str:
+def of_audit(document: Fields) -> str:
     """Of an audit: the verdict, its reason, the likely mistake."""
     mistake = document["mistake"]
     return f"{document['verdict']}: {document['reason']}" + (f"; likely mistake: {mistake}" if mistake else "") + "."
 
 
-def of_cells(document: Document) -> str:
+def of_cells(document: Fields) -> str:
     """Of an exhibit: how many of the paper's orders and of the predictions hold; of the ablation also the noise.
 
     Empty where nothing was judged.
@@ -84,7 +82,7 @@ def of_cells(document: Document) -> str:
     return "\n".join(filter(None, [f"{said}." if said else "", *_ablations(cells)]))
 
 
-def _ablations(cells: Sequence[Document]) -> list[str]:
+def _ablations(cells: Sequence[Fields]) -> list[str]:
     """A sentence for each model: VRPO's eight masks, the same without sharing or in one timestep."""
     found: dict[str, dict[tuple[int, int, bool], float]] = {}
     for c in cells:
@@ -107,7 +105,7 @@ def _ablation(model: str, values: Mapping[tuple[int, int, bool], float]) -> str:
     )
 
 
-def of(document: Document) -> str:
+def of(document: Fields) -> str:
     """Of a result of any command; empty for what is none.
 
     Examples

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vrpo_theory import plotting
 from vrpo_theory.couplings import Coupling
+from vrpo_theory.documents import Fields
 from vrpo_theory.numerics import variance_estimate
-from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
+from vrpo_theory.reproduce.base import Cell, Cells, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.enumerated import tabulated
 from vrpo_theory.reproduce.options import Repeated
 from vrpo_theory.reproduce.series import lines, models
@@ -78,7 +79,7 @@ def _sampled(answers: Sequence[Case], scheme: Scheme, context: Context) -> list[
     return [variance_estimate([run.mean for run in found]) for found in runs]
 
 
-def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
+def plot(cells: Cells) -> Figure:
     """One panel per model: variance against forward passes, a line for each way."""
     figure, axes = plotting.panels(len(models(cells)))
     for ax, model in zip(axes, models(cells), strict=True):
@@ -91,7 +92,7 @@ def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def _name(column: Mapping[str, Any]) -> str:
+def _name(column: Fields) -> str:
     return str(column["scheme"])
 
 
