@@ -65,8 +65,11 @@ def checked_weights(folder: Path, config: PreTrainedConfig) -> tuple[type[PreTra
     found = read_headers(folder)
     if getattr(config, "num_hidden_layers", 0) > len(found):
         raise InputError(f"{folder} holds {len(found)} tensors, too few for {config.num_hidden_layers} layers")
-    with torch.device("meta"):
-        module = AutoModelForMaskedLM.from_config(config)
+    try:
+        with torch.device("meta"):
+            module = AutoModelForMaskedLM.from_config(config)
+    except Exception as error:  # each family fails in its own way where sizes make no sense
+        raise InputError(f"{folder / 'config.json'}: no model can be built so ({one_line(error)}): correct it") from None
     expected = module.state_dict()
     common = found.keys() & expected.keys()
     if not common:
