@@ -68,8 +68,8 @@ def checked_weights(folder: Path, config: PreTrainedConfig) -> tuple[type[PreTra
     try:
         with torch.device("meta"):
             module = AutoModelForMaskedLM.from_config(config)
-    except Exception as error:  # each family fails in its own way where sizes make no sense
-        raise InputError(f"{folder / 'config.json'}: no model can be built so ({one_line(error)}): correct it") from None
+    except Exception as error:  # each family fails in its own way
+        raise InputError(f"{folder / 'config.json'}: no such model can be built ({one_line(error)})") from None
     expected = module.state_dict()
     common = found.keys() & expected.keys()
     if not common:
