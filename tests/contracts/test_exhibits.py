@@ -17,9 +17,15 @@ SMALL = Context(limit=2)
 LONGEST, LONG = 64, ("bounds", "designs")
 
 
-def documents(exhibit, context):
-    """The cells, with few repeats where there are any."""
-    return exhibit.documents(context, **{f.name: 3 for f in fields(exhibit.options) if f.name == "repeats"})
+@pytest.fixture(scope="session")
+def documents(tmp_path_factory):
+    """Gives the cells, with few repeats where there are any, and from quick runs where training is needed."""
+    small = {"repeats": 3, "quick": True, "runs": tmp_path_factory.mktemp("runs")}
+
+    def found(exhibit, context):
+        return exhibit.documents(context, **{f.name: small[f.name] for f in fields(exhibit.options) if f.name in small})
+
+    return found
 
 
 @pytest.fixture(params=EXHIBITS.names(), scope="module")
@@ -35,7 +41,7 @@ def few(exhibit):
 
 
 @pytest.fixture(scope="module")
-def cells(exhibit, few):
+def cells(exhibit, few, documents):
     return documents(exhibit, few)
 
 
@@ -44,7 +50,7 @@ def test_cells_follow_the_document(cells):
 
 
 @pytest.mark.soak
-def test_cells_of_all_toys_follow_the_document(exhibit):
+def test_cells_of_all_toys_follow_the_document(exhibit, documents):
     follow_the_document(documents(exhibit, SMALL))
 
 
@@ -68,7 +74,7 @@ def test_a_cell_has_one_place(cells):
 @pytest.mark.parametrize(
     "exhibit", [pytest.param(n, marks=[pytest.mark.soak] * (n in LONG)) for n in EXHIBITS.names()], indirect=True
 )
-def test_nothing_is_random_twice(exhibit, few, cells):
+def test_nothing_is_random_twice(exhibit, few, cells, documents):
     again = documents(exhibit, few)
     for a, b in zip(cells, again, strict=True):
         assert a == b or math.isclose(a["value"], b["value"], rel_tol=1e-6)

@@ -8,7 +8,7 @@ from vrpo_theory.auditing.cells import AuditCell
 from vrpo_theory.auditing.diagnosis import Finding
 from vrpo_theory.auditing.faults import EstimatorError
 from vrpo_theory.auditing.loading import load, source_digest
-from vrpo_theory.auditing.losses import ElboOfLoss, recognised
+from vrpo_theory.auditing.losses import LossEstimator, recognised
 from vrpo_theory.auditing.process_settings import changes, settings
 from vrpo_theory.auditing.report import Audit, summary
 from vrpo_theory.auditing.rules import AuditOptions, check_options
@@ -18,9 +18,9 @@ __all__ = [
     "Audit",
     "AuditCell",
     "AuditOptions",
-    "ElboOfLoss",
     "EstimatorError",
     "Finding",
+    "LossEstimator",
     "audit",
     "changes",
     "check_options",

@@ -51,7 +51,7 @@ MULTIPLES = (
 )
 
 
-class ElboOfLoss:
+class LossEstimator:
     """The ELBO that a loss stands for, as `vrpo_theory.audit` calls an estimator.
 
     Parameters

@@ -13,7 +13,7 @@ from vrpo_theory.runs.parsing import numbers
 from vrpo_theory.tables import terminal_width
 
 if TYPE_CHECKING:
-    from vrpo_theory.auditing import Audit, AuditOptions, ElboOfLoss
+    from vrpo_theory.auditing import Audit, AuditOptions, LossEstimator
 
 EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
 WORST = ("rejected", "undecided", "accepted")
@@ -156,12 +156,12 @@ def _audited(name: str, options: AuditOptions, *, seed: int, full: bool, loss: b
         return found, auditing.source_digest(function)
 
 
-def _of_loss(function: Any) -> ElboOfLoss:
+def _of_loss(function: Any) -> LossEstimator:
     from vrpo_theory import auditing
 
     multiple = auditing.recognised(function)
     say(f"the loss is taken for {multiple.says}")
-    return auditing.ElboOfLoss(function, multiple)
+    return auditing.LossEstimator(function, multiple)
 
 
 def _origin(**asked: Any) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,14 @@ class MaskTable:
         return total(self.count_means()[1:] / np.arange(1, self.response.length + 1))
 
     @cached_property
+    def elbo_weights(self) -> NDArray[np.float64]:
+        """Derivative of the ELBO in every token term, (2**L, L): 1/(l C(L, l)) for the l tokens of a mask."""
+        length = self.response.length
+        share = [0.0, *(1 / (count * comb(length, count)) for count in range(1, length + 1))]
+        found: NDArray[np.float64] = all_masks(length) * np.array(share)[self.counts][:, None]
+        return found
+
+    @cached_property
     def log_likelihood(self) -> float:
         """log p(y) in nats when tokens are unmasked one by one in uniformly random order.
 
@@ -76,14 +85,38 @@ class MaskTable:
         F(S) = log mean over i in S of exp(log p(y_i | S masked) + F(S without i)), F(empty) = 0; F(everything) is
         log of the mean over all L! orders of the product of conditionals.
         """
+        return float(self._fill[-1])
+
+    @cached_property
+    def likelihood_weights(self) -> NDArray[np.float64]:
+        """Derivative of the log-likelihood in every token term, (2**L, L).
+
+        The probability, given the response, that a random order meets the mask and unmasks the token next.
+        """
+        weights, reached = np.zeros_like(self.log_prob), np.zeros(len(self.log_prob))
+        reached[-1] = 1.0
+        for rows, token, rest in reversed(list(self._levels())):
+            paths = self.log_prob[rows, token] + self._fill[rest]
+            weights[rows, token] = reached[rows] * np.exp(paths - self._fill[rows]) / token.shape[1]
+            np.add.at(reached, rest, weights[rows, token])
+        return weights
+
+    @cached_property
+    def _fill(self) -> NDArray[np.float64]:
+        """F of every mask, (2**L,)."""
         fill = np.zeros(len(self.log_prob))
+        for rows, token, rest in self._levels():
+            paths = self.log_prob[rows, token] + fill[rest]
+            fill[rows[:, 0]] = np.logaddexp.reduce(paths, axis=1) - np.log(token.shape[1])
+        return fill
+
+    def _levels(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Of every count: its masks (N, 1), their tokens (N, count), and the masks without each of them."""
         masks = all_masks(self.response.length)
         for count in range(1, self.response.length + 1):
             rows = np.flatnonzero(self.counts == count)
             token = np.nonzero(masks[rows])[1].reshape(len(rows), count)
-            paths = self.log_prob[rows[:, None], token] + fill[rows[:, None] ^ (1 << token)]
-            fill[rows] = np.logaddexp.reduce(paths, axis=1) - np.log(count)
-        return float(fill[-1])
+            yield rows[:, None], token, rows[:, None] ^ (1 << token)
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,15 @@ def row_height(rows: int) -> float:
 
 
 def grouped_dots(
-    axes: Axes, series: Mapping[str, Points], *, title: str, ylabel: str, hollow: Collection[str] = ()
+    axes: Axes,
+    series: Mapping[str, Points],
+    *,
+    title: str,
+    ylabel: str,
+    hollow: Collection[str] = (),
+    yscale: str = "log",
 ) -> None:
-    """Dots with error bars on a log axis: one tick per group, one colour per series; missing values leave a gap.
+    """Dots with error bars: one tick per group, one colour per series; missing values leave a gap.
 
     Series in ``hollow``, such as the paper's, are hollow marks.
     """
@@ -67,7 +73,7 @@ def grouped_dots(
         values, errors = columns_of(points)
         handles.append(axes.errorbar(at, values, yerr=errors, label=label, **dot(k, hollow=label in hollow)))
     finish(axes, title, "", ylabel)
-    set_scale(axes.yaxis, "log")
+    set_scale(axes.yaxis, yscale)
     name_ticks(axes.xaxis, names, rotation=30, ha="right")
     axes.set_xlim(-0.6, max(len(names), 1) - 0.4)
     add_legend(axes, handles, list(series))

@@ -125,7 +125,8 @@ class Context:
     def options(self) -> Document:
         """All that a number may depend on: cases are recorded as models and pairs, and bars move no number."""
         told = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("cases", "own", "progress")}
-        return told | asdict(self.own)
+        own: dict[str, Any] = self.own.document()
+        return told | own
 
     @property
     def _silent(self) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 import typer
@@ -32,6 +32,10 @@ class Options:
     def budgeted(self) -> bool:
         """Whether a budget was given, and so Monte Carlo is asked for."""
         return False
+
+    def document(self) -> dict[str, Any]:
+        """What a number may depend on, as it is recorded."""
+        return asdict(self)
 
 
 def declared(kinds: list[type[Options]]) -> dict[str, tuple[Any, Any]]:

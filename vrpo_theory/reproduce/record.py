@@ -19,6 +19,7 @@ from vrpo_theory.losses import LOSSES
 from vrpo_theory.models import MODELS
 from vrpo_theory.reproduce import readme
 from vrpo_theory.reproduce.base import EXHIBITS
+from vrpo_theory.reproduce.trained.findings import findings
 from vrpo_theory.samplers import SAMPLERS
 from vrpo_theory.statements import STATEMENTS
 from vrpo_theory.types import Estimate
@@ -115,7 +116,7 @@ def coverage(root: Path) -> list[Sequence[str]]:
 TABLES: dict[str, Callable[[Path], list[Sequence[str]] | str]] = {
     "exhibits": exhibits, "statements": statements, "designs": designs, "weightings": weightings, "losses": losses,
     "samplers": samplers, "models": models, "families": families, "coverage": coverage, "budget": readme.budget,
-    "ablation": readme.ablation,
+    "ablation": readme.ablation, "findings": findings,
 }  # fmt: skip
 
 

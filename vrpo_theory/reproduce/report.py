@@ -77,7 +77,7 @@ def _lines(cells: Cells, columns: Sequence[str]) -> Iterator[list[str]]:
 def _telling(cell: Fields) -> bool:
     """Whether a cell's interval says more than its value."""
     interval, pairs = cell["interval"], cell["n_pairs"]
-    return interval is not None and pairs >= MANY_PAIRS and interval[0] < interval[1]
+    return interval is not None and (pairs is None or pairs >= MANY_PAIRS) and interval[0] < interval[1]
 
 
 def _span(interval: Sequence[float]) -> str:
@@ -92,7 +92,7 @@ def _text(value: object) -> str:
 LEGEND = {
     "shared": "n_t x n_yt; apart: policy and reference do not share masks",
     "stderr": "0.0247(7): 0.0247 with Monte Carlo standard error 0.0007",
-    "interval": "95%: bootstrap interval of the mean over pairs, from 16 pairs on",
+    "interval": "95%: interval of the value; over pairs by the bootstrap, from 16 pairs on",
     "predicted": "predicted: by the statement or quadrature that the value is held against",
     "paper": "paper: its printed number (8B model, other pairs: compare orders, not values)",
     "verdict": "verdict: does value - base have the paper's sign, or the value agree; ? where noise hides it",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -70,6 +71,7 @@ def train(
     every: int = 250,
     origin: str = "",
     label: str = "training",
+    kept: Callable[[int], None] | None = None,
 ) -> list[float]:
     """Train a model in place; return the loss of every step, in nats.
 
@@ -83,6 +85,8 @@ def train(
         Names the data and the objective's options. A checkpoint of another origin, schedule or start is refused.
     label : str
         Of the progress bar, on standard error.
+    kept : callable, optional
+        Called with the number of steps taken, each time before the checkpoint is written.
 
     Raises
     ------
@@ -99,6 +103,8 @@ def train(
     for step in tqdm(steps, label, initial=len(losses), total=schedule.steps, file=sys.stderr, disable=None):
         losses.append(_step(model, objective, schedule, optimizer, names, step))
         if path is not None and ((step + 1) % every == 0 or step + 1 == schedule.steps):
+            if kept is not None:
+                kept(step + 1)
             checkpoint.save(path, run, names, optimizer, losses)
     return losses
 
