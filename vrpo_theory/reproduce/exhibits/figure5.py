@@ -18,7 +18,7 @@ from vrpo_theory.reproduce.trained import paired
 from vrpo_theory.reproduce.trained.harness import Harness
 from vrpo_theory.reproduce.trained.options import Training
 from vrpo_theory.reproduce.trained.start import excess
-from vrpo_theory.reproduce.trained.study import Regime, Study
+from vrpo_theory.reproduce.trained.study import Regime, TrainingStudy
 from vrpo_theory.types import Estimate
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def compute(context: Context) -> list[Cell]:
     """Losses of one seed, step by step; over all seeds, where they start and how much they jump."""
     if context.own.scale != "toy":
         return list(_elsewhere(Harness(context.own.runs, context.own.scale)))
-    study = Study(context)
+    study = TrainingStudy(context)
     return [cell for regime in study.size.regimes for cell in _regime(study, regime)]
 
 
-def _regime(study: Study, regime: Regime) -> Iterator[Cell]:
+def _regime(study: TrainingStudy, regime: Regime) -> Iterator[Cell]:
     found = {arm: np.array([run.losses for run in study.runs(study.arms(regime, arm))]) for arm in ARMS}
     for arm, losses in found.items():
         yield from _curve(regime.name, arm, losses[0])
@@ -67,7 +67,7 @@ def smoothed(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     return found
 
 
-def _start(study: Study, regime: Regime, arm: str, losses: NDArray[np.float64]) -> Cell:
+def _start(study: TrainingStudy, regime: Regime, arm: str, losses: NDArray[np.float64]) -> Cell:
     """Step 0, where policy and reference are one model: ln 2 if they share masks."""
     first = mean_estimate(losses[:, 0])
     return Cell(

@@ -15,7 +15,7 @@ from vrpo_theory.reproduce.base import Cell, Context, Exhibit, exhibit
 from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.trained.noise import Noise, between_pairs, looked_at, noises
 from vrpo_theory.reproduce.trained.options import Training
-from vrpo_theory.reproduce.trained.study import Study
+from vrpo_theory.reproduce.trained.study import TrainingStudy
 from vrpo_theory.schemes import VRPO, Scheme
 from vrpo_theory.types import Budget, Estimate
 
@@ -38,12 +38,12 @@ NOTES = {
 
 def compute(context: Context) -> list[Cell]:
     """By saved step: the gradient's variance at equal passes, by rule, and what remains of it."""
-    study = Study(context)
+    study = TrainingStudy(context)
     run, steps = looked_at(study)
     return [cell for step in steps for cell in _step(study, noises(study, run, step), step)]
 
 
-def _step(study: Study, found: Sequence[Noise], step: int) -> Iterator[Cell]:
+def _step(study: TrainingStudy, found: Sequence[Noise], step: int) -> Iterator[Cell]:
     """Variances of one pair's gradient, means over pairs: a batch of B pairs has 1/B of each."""
     spent = _Spent(found, study.context.beta)
     pairs = between_pairs(found)

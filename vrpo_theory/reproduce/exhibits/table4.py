@@ -15,7 +15,7 @@ from vrpo_theory.reproduce.trained.harness import Harness
 from vrpo_theory.reproduce.trained.options import Training
 from vrpo_theory.reproduce.trained.rows import compared, numbers
 from vrpo_theory.reproduce.trained.scores import ALL
-from vrpo_theory.reproduce.trained.study import START, Study
+from vrpo_theory.reproduce.trained.study import START, TrainingStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,10 +38,10 @@ def compute(context: Context) -> list[Cell]:
     """Shares of right answers by policy and sampler, and each sampler against the one before."""
     if context.own.scale != "toy":
         return list(_elsewhere(Harness(context.own.runs, context.own.scale)))
-    return list(_toys(Study(context)))
+    return list(_toys(TrainingStudy(context)))
 
 
-def _toys(study: Study) -> Iterator[Cell]:
+def _toys(study: TrainingStudy) -> Iterator[Cell]:
     for policy in POLICIES:
         arms = [] if policy == START else study.arms(study.limited, policy)
         found = {name: study.right(arms, text) for name, text in SAMPLERS.items()}

@@ -17,7 +17,7 @@ from vrpo_theory.reproduce.trained.options import Training
 from vrpo_theory.reproduce.trained.rows import SHARES, UNIT, compared, numbers
 from vrpo_theory.reproduce.trained.scores import ALL
 from vrpo_theory.reproduce.trained.seeds import spread
-from vrpo_theory.reproduce.trained.study import START, Study
+from vrpo_theory.reproduce.trained.study import START, TrainingStudy
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import combined
 
@@ -30,10 +30,10 @@ COLUMNS = (START, "mean", "sd", "95% low", "95% high")
 
 def compute(context: Context) -> list[Cell]:
     """Mean, standard deviation and interval over seeds, and which seeds the spread comes from."""
-    return list(_toys(Study(context)) if context.own.scale == "toy" else _elsewhere(context))
+    return list(_toys(TrainingStudy(context)) if context.own.scale == "toy" else _elsewhere(context))
 
 
-def _toys(study: Study) -> Iterator[Cell]:
+def _toys(study: TrainingStudy) -> Iterator[Cell]:
     rows = study.grid(study.limited, "VRPO")
     found = study.right([arm for row in rows for arm in row]).reshape(len(rows), len(rows[0]), -1)
     start, label = study.right([]), study.limited.name

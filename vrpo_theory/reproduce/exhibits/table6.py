@@ -19,7 +19,7 @@ from vrpo_theory.reproduce.trained.harness import Harness
 from vrpo_theory.reproduce.trained.options import Training
 from vrpo_theory.reproduce.trained.rows import UNIT, numbers
 from vrpo_theory.reproduce.trained.scores import ALL
-from vrpo_theory.reproduce.trained.study import START, Study
+from vrpo_theory.reproduce.trained.study import START, TrainingStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,11 +39,11 @@ def compute(context: Context) -> list[Cell]:
     """Shares of right answers on validation by lengths; the best choice of each policy, judged on the test."""
     if context.own.scale != "toy":
         return list(_elsewhere(Harness(context.own.runs, context.own.scale)))
-    study = Study(context)
+    study = TrainingStudy(context)
     return [cell for policy in POLICIES for cell in _policy(study, policy)]
 
 
-def _policy(study: Study, policy: str) -> Iterator[Cell]:
+def _policy(study: TrainingStudy, policy: str) -> Iterator[Cell]:
     arms = [] if policy == START else study.arms(study.limited, policy)[:SEEDS]
     shares = {}
     for room in ROOMS:
@@ -70,7 +70,7 @@ def _best(shares: Mapping[tuple[int, int], float]) -> float:
     return max(share for (block, room), share in shares.items() if block < LENGTH + room)
 
 
-def _judged(study: Study, arms: Sequence[Arm], policy: str, lengths: tuple[int, int]) -> Cell:
+def _judged(study: TrainingStudy, arms: Sequence[Arm], policy: str, lengths: tuple[int, int]) -> Cell:
     """The best blocks against none, on the test; the paper's choice has blocks where it is above 0."""
     ours, none = (study.right(arms, _sampler(b), r) for b, r in (lengths, (LENGTH, 0)))
     found, shorter = paired.difference(ours, none), _shorter(policy)

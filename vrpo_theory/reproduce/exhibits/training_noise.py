@@ -12,12 +12,12 @@ from vrpo_theory.reproduce.series import lines
 from vrpo_theory.reproduce.trained.harness import Harness
 from vrpo_theory.reproduce.trained.noise import ARM, Noise, between_pairs, looked_at, noises
 from vrpo_theory.reproduce.trained.options import Training
-from vrpo_theory.reproduce.trained.study import SAMPLED, Study
+from vrpo_theory.reproduce.trained.study import SAMPLED, TrainingStudy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from vrpo_theory.training.arms import Run
+    from vrpo_theory.training.arms import TrainedArm
 
 UNITS = {"var_score": "nats^2", "var_loss": "nats^2", "var_gradient": "squared norm"}
 BUDGETS = ("1x1", "4x1", "8x1")
@@ -32,10 +32,10 @@ def compute(context: Context) -> list[Cell]:
     """By saved step; of runs elsewhere, what their logs say."""
     if context.own.scale != "toy":
         return list(_logged(Harness(context.own.runs, context.own.scale)))
-    return list(_toys(Study(context)))
+    return list(_toys(TrainingStudy(context)))
 
 
-def _toys(study: Study) -> Iterator[Cell]:
+def _toys(study: TrainingStudy) -> Iterator[Cell]:
     run, steps = looked_at(study)
     for step in steps:
         found = noises(study, run, step)
@@ -66,7 +66,7 @@ def _shares(step: int, found: Sequence[Noise], beta: float) -> Iterator[Cell]:
         yield Cell("share of masks", _column(arm, step), masks / (masks + pairs), n_pairs=len(found))
 
 
-def _estimated(run: Run, step: int, beta: float) -> Cell:
+def _estimated(run: TrainedArm, step: int, beta: float) -> Cell:
     """The variance that training estimates from its own masks at a saved step, beside the exact one of those pairs."""
     from vrpo_theory import exact
     from vrpo_theory.training.arms.objectives import BATCH_TOKENS

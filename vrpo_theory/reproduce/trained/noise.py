@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from vrpo_theory.files import write_atomically
 from vrpo_theory.models.base import trainable
 from vrpo_theory.randomness import content_key
-from vrpo_theory.reproduce.trained.study import Study
+from vrpo_theory.reproduce.trained.study import TrainingStudy
 from vrpo_theory.schemes import Scheme
 from vrpo_theory.types import Case
 
 if TYPE_CHECKING:
     from vrpo_theory.exact import GradientGram
-    from vrpo_theory.training.arms import Run
+    from vrpo_theory.training.arms import TrainedArm
 
 ARM = "VRPO"
 """Whose weights are looked at, on its first seed."""
@@ -69,19 +69,19 @@ class Noise:
         return beta * exact.true_margin(self.answers)
 
 
-def looked_at(study: Study) -> tuple[Run, list[int]]:
+def looked_at(study: TrainingStudy) -> tuple[TrainedArm, list[int]]:
     """The run whose weights are looked at, VRPO's first at the paper's batch size, and after which steps."""
     (run,) = study.runs(study.arms(study.size.regimes[-1], ARM)[:1])
     return run, run.arm.marks[::2]
 
 
-def noises(study: Study, run: Run, step: int) -> list[Noise]:
+def noises(study: TrainingStudy, run: TrainedArm, step: int) -> list[Noise]:
     """The study's held-out pairs at a run's weights after so many steps; gradients are kept beside the weights."""
     from vrpo_theory import exact
     from vrpo_theory.data import toy
     from vrpo_theory.training.arms.arm import reference
-    from vrpo_theory.training.arms.exam import LENGTH
     from vrpo_theory.training.arms.objectives import BATCH_TOKENS
+    from vrpo_theory.training.arms.questions import LENGTH
 
     policy = run.model(step).requires_grad_(True)
     pairs = [toy.question(0, "validation", k, length=LENGTH).pair(f"validation-{k}") for k in range(study.size.pairs)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vrpo_theory.reproduce.base import Context
 from vrpo_theory.reproduce.trained import paired
 from vrpo_theory.reproduce.trained.harness import Harness
-from vrpo_theory.reproduce.trained.study import EXACT, START, Regime, Study
+from vrpo_theory.reproduce.trained.study import EXACT, START, Regime, TrainingStudy
 from vrpo_theory.types import Estimate
 
 ALL = "all"
@@ -43,7 +43,7 @@ class Scores(Protocol):
 class Answers:
     """`Scores` of the study's toys, in one regime: pairs of arms share seeds and prompts."""
 
-    study: Study
+    study: TrainingStudy
     regime: Regime
 
     @property
@@ -78,7 +78,7 @@ class Answers:
 
 
 @cache
-def _answered(study: Study, regime: Regime, arm: str) -> NDArray[np.bool_]:
+def _answered(study: TrainingStudy, regime: Regime, arm: str) -> NDArray[np.bool_]:
     return study.right([] if arm == START else study.arms(regime, arm))
 
 
@@ -86,5 +86,5 @@ def sources(context: Context) -> list[Scores]:
     """Where the arms of a context were trained: the study's regimes, or elsewhere."""
     if context.own.scale != "toy":
         return [Harness(context.own.runs, context.own.scale)]
-    study = Study(context)
+    study = TrainingStudy(context)
     return [Answers(study, regime) for regime in study.size.regimes]

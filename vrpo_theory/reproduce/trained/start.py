@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 from vrpo_theory.numerics import total
-from vrpo_theory.reproduce.trained.study import SAMPLED, Regime, Study
+from vrpo_theory.reproduce.trained.study import SAMPLED, Regime, TrainingStudy
 from vrpo_theory.types import Case
 
 MOST_PAIRS = 16
 """Of a seed's first batch, on which the prediction is computed."""
 
 
-def excess(study: Study, regime: Regime, arm: str) -> float:
+def excess(study: TrainingStudy, regime: Regime, arm: str) -> float:
     """Mean over the first pairs of all seeds of E loss - ln 2 at step 0, exactly."""
     from vrpo_theory import exact
 

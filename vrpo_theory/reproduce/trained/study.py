@@ -25,7 +25,7 @@ from vrpo_theory.types import Budget
 
 if TYPE_CHECKING:
     from vrpo_theory.data.toy import Question
-    from vrpo_theory.training.arms import Arm, Run
+    from vrpo_theory.training.arms import Arm, TrainedArm
 
 NAIVE = Scheme(budget=Budget(1), coupling=Coupling(shared=False))
 SAMPLED = {column_label(configuration(scheme)): scheme for scheme in (NAIVE, *configurations())}
@@ -103,7 +103,7 @@ RATE, WARMUP, BETAS, DECAY = 1e-4, 2, (0.9, 0.95), 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class TrainingStudy:
     """The arms of a context, trained when asked for.
 
     Parameters
@@ -146,7 +146,7 @@ class Study:
         masks, data = self.size.crossed
         return [[self.arm(regime, name).seeded(m, d) for m in range(masks)] for d in range(data)]
 
-    def runs(self, arms: Sequence[Arm]) -> list[Run]:
+    def runs(self, arms: Sequence[Arm]) -> list[TrainedArm]:
         """Their runs, examined."""
         from vrpo_theory.training.arms import finished, prepare
 
@@ -178,7 +178,7 @@ class Study:
         """The prompts of a split."""
         return self.size.exam(split)
 
-    def best(self, run: Run) -> int:
+    def best(self, run: TrainedArm) -> int:
         """The step after which a run answers the validation prompts best."""
         return run.best(self.exam("validation"))
 
@@ -191,6 +191,6 @@ def _of_the_start(asked: tuple[Question, ...], sampler: str, room: int) -> NDArr
     return right(reference(), asked, sampler, room)
 
 
-def examine(run: Run, size: Size) -> None:
+def examine(run: TrainedArm, size: Size) -> None:
     """Answer what the exhibits will ask, where the run was made."""
     run.right(size.exam("test"), run.best(size.exam("validation")))

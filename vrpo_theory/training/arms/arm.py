@@ -15,8 +15,8 @@ from vrpo_theory.models import MODELS
 from vrpo_theory.models.llada import LLaDA
 from vrpo_theory.preference import BETA
 from vrpo_theory.schemes import VRPO, Scheme
-from vrpo_theory.training.arms.exam import pair
 from vrpo_theory.training.arms.objectives import Enumerated, Sampled
+from vrpo_theory.training.arms.questions import pair
 from vrpo_theory.training.loop import Objective, Schedule
 from vrpo_theory.training.objective import PairObjective
 from vrpo_theory.training.supervised import Supervised
@@ -101,7 +101,7 @@ def reference() -> LLaDA:
 @cache
 def _sources() -> str:
     """Hash of every file that an arm's weights depend on: the packaged model's, less what only writes responses."""
-    own = [Path(__file__).parent / name for name in ("arm.py", "exam.py", "objectives.py")]
+    own = [Path(__file__).parent / name for name in ("arm.py", "questions.py", "objectives.py")]
     found = {name: code for name, code in package.sources().items() if name not in NOT_TRAINING}
     found |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in own}
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()

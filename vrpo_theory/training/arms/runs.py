@@ -35,7 +35,7 @@ MOST_PROCESSES = 8
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainedArm:
     """A finished run.
 
     Parameters
@@ -91,15 +91,17 @@ def _said(ids: tuple[int, ...]) -> tuple[int, ...]:
     return ids[: ids.index(toy.EOS) + 1] if toy.EOS in ids else ids
 
 
-def finished(arm: Arm, folder: Path) -> Run:
+def finished(arm: Arm, folder: Path) -> TrainedArm:
     """The run of an arm: read back, gone on with, or made."""
     place = folder / arm.key
     if not _losses(place).exists():
         _make(arm, place)
-    return Run(arm, place, json.loads(_losses(place).read_text()))
+    return TrainedArm(arm, place, json.loads(_losses(place).read_text()))
 
 
-def prepare(arms: Iterable[Arm], folder: Path, then: Callable[[Run], None], *, parallel: bool = True) -> Iterator[None]:
+def prepare(
+    arms: Iterable[Arm], folder: Path, then: Callable[[TrainedArm], None], *, parallel: bool = True
+) -> Iterator[None]:
     """Finish the runs of all arms, as many at a time as there are processors; yields once a run.
 
     Parameters
@@ -120,7 +122,7 @@ def prepare(arms: Iterable[Arm], folder: Path, then: Callable[[Run], None], *, p
         yield from pool.imap_unordered(work, jobs)
 
 
-def _finish(arm: Arm, folder: Path, then: Callable[[Run], None]) -> None:
+def _finish(arm: Arm, folder: Path, then: Callable[[TrainedArm], None]) -> None:
     with _one_thread():
         then(finished(arm, folder))
 
