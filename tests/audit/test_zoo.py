@@ -36,6 +36,8 @@ def test_verdict_and_name(name, whole):
     if member.verdict == "accepted":
         for cell in found.cells:
             low, high = cell.interval()
+            assert cell.heavy == (low == -math.inf)
+            low = 0.0 if cell.heavy else low
             assert -0.01 * cell.toy.length <= low <= 0 <= high <= 0.01 * cell.toy.length
     if member.verdict == "rejected":
         low, high = next(c for c in found.cells if c.verdict == "rejected").interval()

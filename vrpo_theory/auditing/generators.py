@@ -46,10 +46,16 @@ class GeneratorUse:
 @contextmanager
 def untouched() -> Iterator[None]:
     """Restore the global generators and settings at the end."""
+    with states_kept(), settings_kept():
+        yield
+
+
+@contextmanager
+def states_kept() -> Iterator[None]:
+    """Restore the global generators at the end."""
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
     try:
-        with settings_kept():
-            yield
+        yield
     finally:
         torch.random.set_rng_state(states[0])
         np.random.set_state(states[1])
@@ -57,7 +63,7 @@ def untouched() -> Iterator[None]:
 
 
 def seed_global(seed: int) -> None:
-    """Seed every global generator; only inside `untouched`."""
+    """Seed every global generator; only inside `untouched` or `states_kept`."""
     torch.manual_seed(seed)
     np.random.seed(seed % 2**32)
     random.seed(seed)

@@ -17,8 +17,8 @@ from vrpo_theory.errors import InputError
 HOW = "write MODULE:FUNCTION, as in my_trainer:elbo or my_package.trainer:elbo"
 
 
-def load(name: str) -> Callable[..., Any]:
-    """The callable that ``MODULE:FUNCTION`` names; the current directory is searched first.
+def load(name: str, method: str = "") -> Any:
+    """The callable that ``MODULE:FUNCTION`` names, or an object with that method; the current directory comes first.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def load(name: str) -> Callable[..., Any]:
     if "/" in module_name or module_name.endswith(".py"):
         stem = Path(module_name).stem
         raise InputError(f"{name!r} names a file: go to its folder and name the module, as in {stem}:{path}")
-    return _callable(name, _imported(module_name), path)
+    return _found(name, _imported(module_name), path, method)
 
 
 def _imported(name: str) -> ModuleType:
@@ -57,16 +57,15 @@ def _imported(name: str) -> ModuleType:
         raise EstimatorError(f"importing {name} raised {said(error)}", error) from error
 
 
-def _callable(name: str, module: ModuleType, path: str) -> Callable[..., Any]:
+def _found(name: str, module: ModuleType, path: str, method: str) -> Any:
     found: Any = module
     for part in path.split("."):
         if not hasattr(found, part):
             raise InputError(f"no {path!r} in {_origin(module)}: {_functions(module)}")
         found = getattr(found, part)
-    if not callable(found):
+    if not (callable(found) or hasattr(found, method)):
         raise InputError(f"{name} is of type {type(found).__name__}, not a function: {_functions(module)}")
-    estimator: Callable[..., Any] = found
-    return estimator
+    return found
 
 
 def _origin(module: ModuleType) -> str:

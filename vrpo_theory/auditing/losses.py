@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from vrpo_theory.auditing.generators import seed_global, untouched
+from vrpo_theory.auditing.generators import seed_global, states_kept
 from vrpo_theory.auditing.toys import toy
 from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import mean_estimate
 
 IGNORED = -100
 """Label of a token that is not scored, as torch's cross-entropy has it."""
-PILOT, CALLS, ROWS = (2, 5, 8), 300, 4
+PILOT, CALLS, ROWS = (2, 8), 100, 4
 NEAR = 0.3
 """Distance of logarithms from a multiple beyond which a loss is none of it; what is nearer, the audit judges."""
 
@@ -83,13 +83,13 @@ def loss_of(
     ids = torch.cat([prompt, answer]).repeat(n, 1)
     labels = ids.clone()
     labels[:, : len(prompt)] = IGNORED
-    with untouched():
+    with states_kept():
         seed_global(int(torch.randint(2**62, (), generator=generator)))
         return float(loss(model, ids, labels))
 
 
 def recognised(loss: Any) -> Multiple:
-    """The multiple nearest to what a few hundred calls give at three lengths.
+    """The multiple nearest to what some calls give at two lengths.
 
     Raises
     ------

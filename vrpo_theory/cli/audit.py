@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vrpo_theory.auditing import Audit, AuditOptions, LossEstimator
 
 EXIT_CODES = {"accepted": 0, "rejected": 3, "undecided": 4}
+METHOD = "compute_loss"
 WORST = ("rejected", "undecided", "accepted")
 
 
@@ -147,13 +148,13 @@ def _audited(name: str, options: AuditOptions, *, seed: int, full: bool, loss: b
             bar.update(decided - bar.n)
 
         before = auditing.settings()
-        function = auditing.load(name)
+        function = auditing.load(name, METHOD if loss else "")
         for change in auditing.changes(before):
             say(f"importing {name.partition(':')[0]} changed {change}, for all code")
         found = auditing.audit(
             _of_loss(function) if loss else function, seed=seed, full=full, progress=progress, **options
         )
-        return found, auditing.source_digest(function)
+        return found, auditing.source_digest(getattr(function, METHOD, function))
 
 
 def _of_loss(function: Any) -> LossEstimator:
