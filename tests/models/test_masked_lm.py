@@ -26,9 +26,10 @@ from transformers import (
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from vrpo_theory import rounding
+from vrpo_theory.checkpoints import wrapped
 from vrpo_theory.errors import InputError
 from vrpo_theory.models.base import Model
-from vrpo_theory.models.masked_lm import MaskedLM, load, predictor
+from vrpo_theory.models.masked_lm import MaskedLM, load
 
 WORDS, MASK, PROMPT, LENGTH, ROWS = 40, 39, 3, 6, 4
 SIZE = {"vocab_size": WORDS, "max_position_embeddings": 32}
@@ -151,7 +152,8 @@ def test_padding_beyond_the_longest_length_changes_nothing(folder, batch):
 def test_chunks_of_positions_change_nothing(folder, batch, monkeypatch):
     model = load(folder, dtype="float64")
     whole = model.log_prob(*batch)
-    monkeypatch.setattr(predictor, "LOGITS", 3 * WORDS)
+    monkeypatch.setattr(wrapped, "LOGITS", 3 * WORDS)
+    assert model.chunk == 3
     close(model.log_prob(*batch), whole, model)
 
 

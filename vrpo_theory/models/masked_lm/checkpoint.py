@@ -65,8 +65,11 @@ def checked_weights(folder: Path, config: PreTrainedConfig) -> tuple[type[PreTra
     found = read_headers(folder)
     if getattr(config, "num_hidden_layers", 0) > len(found):
         raise InputError(f"{folder} holds {len(found)} tensors, too few for {config.num_hidden_layers} layers")
-    with torch.device("meta"):
-        module = AutoModelForMaskedLM.from_config(config)
+    try:
+        with torch.device("meta"):
+            module = AutoModelForMaskedLM.from_config(config)
+    except Exception as error:  # each family fails in its own way
+        raise InputError(f"{folder / 'config.json'}: no such model can be built ({one_line(error)})") from None
     expected = module.state_dict()
     common = found.keys() & expected.keys()
     if not common:

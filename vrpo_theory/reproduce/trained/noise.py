@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,16 +93,16 @@ def noises(study: TrainingStudy, run: TrainedArm, step: int) -> list[Noise]:
 
 def _noise(case: Case, answers: Case, kept: Path) -> Noise:
     """Read back, or computed and kept."""
+    from safetensors.numpy import load_file, save
+
     from vrpo_theory.exact import GradientGram, gradient_grams
 
-    path = kept / f"{content_key(case.pair.chosen.prompt).hex()[:16]}-{PARAMETERS}.npz"
+    path = kept / f"{content_key(case.pair.chosen.prompt).hex()[:16]}-{PARAMETERS}.safetensors"
     if not path.exists():
         (gram,) = gradient_grams(case, (PARAMETERS,))
-        buffer = io.BytesIO()
-        np.savez(buffer, gram=gram.gram, gradient=_gradient(case))
-        write_atomically(path, buffer.getvalue())
-    with np.load(path) as found:
-        return Noise(answers, GradientGram(case.pair, found["gram"]), found["gradient"])
+        write_atomically(path, save({"gram": gram.gram, "gradient": _gradient(case)}))
+    found = load_file(path)
+    return Noise(answers, GradientGram(case.pair, found["gram"]), found["gradient"])
 
 
 def _gradient(case: Case) -> NDArray[np.float64]:
