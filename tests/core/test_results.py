@@ -56,7 +56,8 @@ def test_pandas_reads_rows_in_one_call(results, name, key):
     assert len(frame) == len(document[key])
     if name != "budget":
         stored = pd.read_csv(results[0] / f"{name}.csv", keep_default_na=False, na_values=[""])
-        pd.testing.assert_frame_equal(stored, frame.fillna(math.nan), check_dtype=False)
+        empty = frame.fillna(math.nan).replace("", math.nan)  # a CSV file knows one kind of nothing
+        pd.testing.assert_frame_equal(stored, empty, check_dtype=False)
     else:
         assert set(frame["column.passes"]) == {1, 2, 4, 8, 16, 32}
 

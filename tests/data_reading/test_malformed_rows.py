@@ -119,7 +119,8 @@ MALFORMED = {
     "over-long text": (text(rejected="That. " * 100), "rejected of 600 tokens exceed max_length"),
     # messages
     "no messages": (chat(), "prompt is an empty list"),
-    "messages of strings": (chat("Which?"), "prompt[0] must be a message"),
+    "a column of texts": (chat("Which?"), "prompt is a list of texts"),
+    "a text among messages": (chat(USER, "Which?"), "prompt[1] must be a message"),
     "no role": (chat({"content": "Which?"}), "prompt[0] has no role"),
     "no content": (chat({"role": "user"}), "prompt[0] has no content"),
     "unknown role": (chat({"role": "human", "content": "Which?"}), "has the role 'human'"),

@@ -150,8 +150,10 @@ class Tagged(Context):
 OTHER = {"seed": 1, "beta": 0.3, "method": "mc", "limit": 1, "batch_tokens": 7, "device": "cuda", "dtype": "bfloat16",
          "scale": "real", "recorded": True}  # fmt: skip
 """Another value of every option."""
-OWN = {"gradient": "full", "protocol": "both", "pool": Budget(5, 3), "repeats": 9}
-"""Another value of every option that some exhibit has of its own."""
+OWN = {"gradient": "full", "protocol": "both", "pool": Budget(5, 3), "repeats": 9, "quick": True, "scale": "llada-8b"}
+"""Another value of every option that some exhibit has of its own and that can move its numbers."""
+FOLDERS = {"runs": Path("elsewhere")}
+"""Options that say where an exhibit finds what it may also make itself."""
 
 
 @pytest.mark.parametrize("option", OTHER)
@@ -162,14 +164,27 @@ def test_every_option_is_an_input(option):
     assert one["inputs"] != other["inputs"]
 
 
-@pytest.mark.parametrize(("exhibit", "option"), [(e, f.name) for e in EXHIBITS.members() for f in fields(e.options)])
+def of_own(exhibit, **own):
+    """Provenance of an exhibit with values of its own options."""
+    return provenance.provenance(exhibit.ready(Context(cases={"none": []}), **own).options, {})
+
+
+EXHIBIT_OPTIONS = [(e, f.name) for e in EXHIBITS.members() for f in fields(e.options)]
+
+
+@pytest.mark.parametrize(("exhibit", "option"), [(e, name) for e, name in EXHIBIT_OPTIONS if name not in FOLDERS])
 def test_every_exhibit_s_own_option_is_an_input(exhibit, option):
-    one, other = (
-        provenance.provenance(exhibit.ready(Context(cases={"none": []}), **own).options, {})
-        for own in ({}, {option: OWN[option]})
-    )
-    assert one["options"].keys() == other["options"].keys()
+    one, other = of_own(exhibit), of_own(exhibit, **{option: OWN[option]})
+    assert one["options"].keys() <= other["options"].keys()
     assert one["inputs"] != other["inputs"]
+
+
+@pytest.mark.parametrize("exhibit", [e for e, name in EXHIBIT_OPTIONS if name == "runs"])
+def test_a_folder_is_an_input_only_where_nothing_says_what_made_its_runs(exhibit):
+    """Toys are kept under what made them; of runs made elsewhere the folder is all that is known."""
+    assert of_own(exhibit)["inputs"] == of_own(exhibit, **FOLDERS)["inputs"]
+    elsewhere = {"scale": "llada-8b"}
+    assert of_own(exhibit, **elsewhere)["inputs"] != of_own(exhibit, **elsewhere, **FOLDERS)["inputs"]
 
 
 def test_an_option_that_nobody_listed_is_an_input():

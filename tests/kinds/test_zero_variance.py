@@ -99,7 +99,9 @@ def test_ratios_of_nothing_are_null_and_say_so(table3, tmp_path, row, options, r
 def test_scores_of_beta_0_have_no_sign(vrpo, write, method):
     models = [f"--policy={BASE / 'policy'}", f"--reference={BASE / 'reference'}", f"--pairs={write(TEXT)}"]
     command = ["score", *models, "--beta=0", f"--method={method}"]
-    header, _, row = [line.split() for line in vrpo(*command).stdout.splitlines() if line.strip()][-3:]
+    lines = [line.split() for line in vrpo(*command).stdout.splitlines()]
+    (header,) = (line for line in lines if line[:2] == ["id", "method"])
+    row = lines[lines.index(header) + 2]
     (found,) = json.loads(vrpo(*command, "--json").stdout)["pairs"]
     assert found["margin"] < 0
     assert (math.copysign(1, found["score"]), row[header.index("score")][0]) == (1, "0")

@@ -20,7 +20,7 @@ from vrpo_theory.exact.grams import GRAM_LENGTH, GradientGram, gradient_grams
 from vrpo_theory.exact.joint import estimator_law
 from vrpo_theory.exact.laws import LossMoments, ScoreLaw, convolves, loss_moments, score_law
 from vrpo_theory.exact.leave_one_out import leave_one_out_moments
-from vrpo_theory.exact.loss_estimators import LossEstimator, loss_estimator
+from vrpo_theory.exact.loss_estimators import LossEstimatorMoments, loss_estimator
 from vrpo_theory.exact.loss_gradients import LossGradientMoments, loss_gradient_moments
 from vrpo_theory.exact.mask_profiles import profile
 from vrpo_theory.exact.moments import contrast_moments, margin_mean, margin_moments, margin_variance
@@ -33,7 +33,7 @@ __all__ = [
     "GradientGram",
     "GradientMoments",
     "LogRatio",
-    "LossEstimator",
+    "LossEstimatorMoments",
     "LossGradientMoments",
     "LossMoments",
     "MaskTable",

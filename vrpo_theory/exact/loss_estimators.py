@@ -23,8 +23,8 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LossEstimator:
-    """Of an estimate of the loss: ``bias`` is its mean minus the loss of the true score, in nats; ``variance``."""
+class LossEstimatorMoments:
+    """Of an estimate of the loss, in nats: ``bias`` is its mean minus the loss of the true score; ``variance``."""
 
     bias: float
     variance: float
@@ -32,7 +32,7 @@ class LossEstimator:
 
 def loss_estimator(
     tabulated: Case, scheme: Scheme, beta: float, estimator: str = "plug-in", loss: Loss = DPO
-) -> LossEstimator:
+) -> LossEstimatorMoments:
     """Moments under iid counts and plain weights; blocks are timesteps, as in `vrpo_theory.functionals.value`.
 
     Parameters
@@ -52,7 +52,7 @@ def loss_estimator(
     sums = _Sums(Lattice(tabulated, scheme, beta), loss)
     truth = float(loss.value(beta * true_margin(tabulated)))
     mean, square = _moments(sums, n, estimator)
-    return LossEstimator(mean - truth, square - mean**2)
+    return LossEstimatorMoments(mean - truth, square - mean**2)
 
 
 def _moments(sums: _Sums, n: int, estimator: str) -> tuple[float, float]:
