@@ -152,8 +152,6 @@ OTHER = {"seed": 1, "beta": 0.3, "method": "mc", "limit": 1, "batch_tokens": 7, 
 """Another value of every option."""
 OWN = {"gradient": "full", "protocol": "both", "pool": Budget(5, 3), "repeats": 9, "quick": True, "scale": "llada-8b"}
 """Another value of every option that some exhibit has of its own and that can move its numbers."""
-FOLDERS = {"runs": Path("elsewhere")}
-"""Options that say where an exhibit finds what it may also make itself."""
 
 
 @pytest.mark.parametrize("option", OTHER)
@@ -172,7 +170,7 @@ def of_own(exhibit, **own):
 EXHIBIT_OPTIONS = [(e, f.name) for e in EXHIBITS.members() for f in fields(e.options)]
 
 
-@pytest.mark.parametrize(("exhibit", "option"), [(e, name) for e, name in EXHIBIT_OPTIONS if name not in FOLDERS])
+@pytest.mark.parametrize(("exhibit", "option"), [(e, name) for e, name in EXHIBIT_OPTIONS if name != "runs"])
 def test_every_exhibit_s_own_option_is_an_input(exhibit, option):
     one, other = of_own(exhibit), of_own(exhibit, **{option: OWN[option]})
     assert one["options"].keys() <= other["options"].keys()
@@ -180,11 +178,17 @@ def test_every_exhibit_s_own_option_is_an_input(exhibit, option):
 
 
 @pytest.mark.parametrize("exhibit", [e for e, name in EXHIBIT_OPTIONS if name == "runs"])
-def test_a_folder_is_an_input_only_where_nothing_says_what_made_its_runs(exhibit):
-    """Toys are kept under what made them; of runs made elsewhere the folder is all that is known."""
-    assert of_own(exhibit)["inputs"] == of_own(exhibit, **FOLDERS)["inputs"]
-    elsewhere = {"scale": "llada-8b"}
-    assert of_own(exhibit, **elsewhere)["inputs"] != of_own(exhibit, **elsewhere, **FOLDERS)["inputs"]
+def test_a_folder_of_runs_is_an_input_by_what_is_read_of_it(exhibit, tmp_path):
+    """Toys are kept under what made them, so that their folder says nothing."""
+
+    def inputs(name, scale="llada-8b", **files):
+        (tmp_path / name / "8x1").mkdir(parents=True, exist_ok=True)
+        for file, text in files.items():
+            (tmp_path / name / "8x1" / f"{file}.json").write_text(text)
+        return of_own(exhibit, scale=scale, runs=tmp_path / name)["inputs"]
+
+    assert inputs("one", "toy", results="1") == inputs("two", "toy", results="2")
+    assert inputs("one") == inputs("renamed", results="1", unread="x") != inputs("two")
 
 
 def test_an_option_that_nobody_listed_is_an_input():

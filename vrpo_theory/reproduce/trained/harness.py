@@ -15,6 +15,7 @@ from typing import Any
 
 from vrpo_theory.errors import InputError
 from vrpo_theory.numerics import total
+from vrpo_theory.reproduce.trained.options import LOG
 from vrpo_theory.reproduce.trained.study import NAMES
 from vrpo_theory.types import Estimate
 from vrpo_theory.uncertainty import combined
@@ -24,7 +25,6 @@ BENCHMARKS = {
     "mbpp": "MBPP", "ifeval": "IFEval",
 }  # fmt: skip
 """The harness's tasks, by how their names begin, and the paper's rows."""
-LOG = "log.jsonl"
 
 
 def place(folder: Path, arm: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +10,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from vrpo_theory.reproduce.options import Options
+
+LOG = "log.jsonl"
+"""Name of the log that ``vrpo train`` leaves in a run's folder."""
 
 Quick = Annotated[bool, typer.Option("--quick", help="training exhibits: a few steps of a few pairs, to see them work")]
 Scale = Annotated[
@@ -29,7 +33,16 @@ class Training(Options):
     runs: Runs = Path("results/runs")
 
     def document(self) -> dict[str, Any]:
-        """Without the folder, which moves no number of a toy."""
+        """Without the folder, which moves no number of a toy; of runs made elsewhere, a digest of what is read."""
         told = asdict(self)
         folder = told.pop("runs")
-        return told if self.scale == "toy" else told | {"runs": str(folder)}
+        return told if self.scale == "toy" else told | {"runs": _digest(folder)}
+
+
+def _digest(folder: Path) -> str:
+    """Of all logs and results below a folder, wherever it lies."""
+    found = hashlib.sha256()
+    for path in sorted([*folder.rglob("results*.json"), *folder.rglob(LOG)]):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        found.update(f"{path.relative_to(folder).as_posix()} {content}\n".encode())
+    return found.hexdigest()
