@@ -81,17 +81,17 @@ def test_repeats_needed(cells):
         assert c["value"] == pytest.approx(expected)
 
 
-def test_points_and_lines_are_the_cells(cells, tmp_path):
+def test_points_and_lines_are_the_cells(cells, drawn, tmp_path):
     figure = EXHIBIT.plot(cells)
-    points, lines = figure.axes
-    assert [list(line.get_ydata()) for line, *_ in points.containers] == [
+    variances, repeats = figure.axes
+    assert [[y for _, y in points] for points in drawn(variances).values()] == [
         [c[key] for c in by_budget(cells, "var_score").values()] for key in ("paper", "value")
     ]
-    drawn = {line.get_label(): line.get_xydata().tolist() for line in lines.lines}
+    lines = drawn(repeats)
     for variation in (0, 1, 2):
         part = [c for c in cells if c["row"] == "repeats_needed" and c["column"]["variation"] == variation]
         expected = [[c["column"]["kurtosis"], c["value"]] for c in part]
-        assert drawn[f"variation over pairs {variation}"] == expected
-    assert {y for _, y in drawn["made"]} == {8}
+        assert lines[f"variation over pairs {variation}"] == expected
+    assert {y for _, y in lines["made"]} == {8}
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -11,6 +11,7 @@ from vrpo_theory.reproduce import Context
 from vrpo_theory.reproduce.exhibits.figure2 import POINTS, VARIANCES, draw
 
 EXHIBIT = EXHIBITS["figure2"]
+BOUNDS = {"printed": "_printed", "sharp": ""}
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +88,16 @@ def test_other_seeds_draw_other_points():
     assert not np.intersect1d(draw(0, 1.0, 100), draw(0, 0.9, 100) / 0.9**0.5).size
 
 
-def test_lines_and_bars_are_the_cells(cells, tmp_path):
+def test_lines_and_bars_are_the_cells(cells, drawn, tmp_path):
     figure = EXHIBIT.plot(cells)
     shapes, bias, variance = figure.axes
     heights = [bar.get_height() for bar in shapes.containers[0]]
     assert heights == [c["value"] for c in cells if c["row"] == "histogram"]
     for ax, row in ((bias, "bias"), (variance, "variance")):
-        drawn = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
-        expected = {f"{row}, {m}": select(cells, row, m) for m in ("mc", "exact")}
-        expected |= {name: select(cells, name) for name in (f"{row}_bound_printed", f"{row}_bound")}
-        assert drawn == {label: [[v, c["value"]] for v, c in part.items()] for label, part in expected.items()}
+        expected = {f"{row} of the loss, {m}": select(cells, row, m) for m in ("mc", "exact")}
+        expected |= {f"{name} bound": select(cells, f"{row}_bound{end}") for name, end in BOUNDS.items()}
+        assert drawn(ax) == {label: [[v, c["value"]] for v, c in part.items()] for label, part in expected.items()}
+    for row, label in (("density", "normal density"), ("log_sigmoid", "log sigmoid")):
+        assert drawn(shapes)[label] == [[c["column"]["x"], c["value"]] for c in cells if c["row"] == row]
     figure.savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

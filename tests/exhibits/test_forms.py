@@ -91,9 +91,9 @@ def test_independent_tokens_against_the_binomial_law(cells):
     assert all(abs(c["value"]) < 1e-20 for c in select(cells, "var_term", "independent tokens", form="count"))
 
 
-def test_lines_are_the_cells(cells, tmp_path):
+def test_lines_are_the_cells(cells, drawn, tmp_path):
     figure = EXHIBIT.plot(cells)
-    left, right = ({line.get_label(): line.get_xydata().tolist() for line in ax.lines} for ax in figure.axes)
+    left, right = map(drawn, figure.axes)
     for model, points in left.items():
         part = select(cells, "var_score_ratio", model, form="time")
         assert points == [[c["column"]["floor"], c["value"]] for c in part]

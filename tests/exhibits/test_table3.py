@@ -140,7 +140,7 @@ def test_proxy_gradient_is_smaller_than_the_full_one():
 def test_dots_are_the_ratios(cells):
     figure = EXHIBIT.plot(cells)
     assert [ax.get_title() for ax in figure.axes] == [
-        f"{row}, ratio to base" for row in ("var_score", "var_loss", "var_gradient")
+        f"variance of the {what}" for what in ("score", "loss", "gradient")
     ]
     drawn = {c.get_label(): c for c in figure.axes[0].containers}
     shown = {f"{m}, {method}": select(cells, "var_score_ratio", method, m) for m in MODELS_SHOWN for method in METHODS}

@@ -66,7 +66,7 @@ def _cells(model: str, cases: Sequence[Case], context: Context) -> Iterator[Cell
         column = {"model": model, "entrant": name}
         yield from entrant.cells(column)
         if name in over:
-            yield Cell("variance_over_ours", column, **over[name], **entrant.method)
+            yield Cell("variance_over_ours", column, **over[name], method=_method([over[name].get("stderr")]))
         if name in sound:
             yield _cell("place", column, order.index(name) + 1, n_pairs=len(cases))
     if _short(race):
@@ -87,8 +87,7 @@ class _Found:
 
     @property
     def method(self) -> dict[str, Any]:
-        exact = all(v.stderr is None for v in self.variances)
-        return {"method": "exact" if exact else "mc"}
+        return {"method": _method([v.stderr for v in self.variances])}
 
     def cells(self, column: Mapping[str, Any]) -> Iterator[Cell]:
         pairs = len(self.variances)
@@ -113,13 +112,16 @@ def _running(race: Race, context: Context, model: str) -> Iterator[tuple[str, _F
         known = rival.entrant.exact and "oracle" not in name
         if _short(race) or known or rival.entrant.everywhere or not rival.entrant.weighting.separable:
             parts = race.variances(rival.entrant, N)
-            pairs = [
-                combined(a.value + b.value, [(a, 1.0), (b, 1.0)]) for a, b in zip(parts[::2], parts[1::2], strict=True)
-            ]
+            pairs = [_sum(chosen, rejected) for chosen, rejected in zip(parts[::2], parts[1::2], strict=True)]
             biases = [e.value for e in race.margin_bias(rival.entrant, N)] or [0.0] * len(pairs)
             yield name, _Found(rival.about, pairs, biases, rival.entrant.scheme(N, race.profiles[0]).passes)
     if _short(race):
         yield from _tabled(race)
+
+
+def _method(errors: Sequence[float | None]) -> str:
+    """Exact where nothing that a number is made of has a standard error."""
+    return "exact" if all(error is None for error in errors) else "mc"
 
 
 def _sum(chosen: Estimate, rejected: Estimate) -> Estimate:
@@ -175,7 +177,7 @@ def _cell(row: str, column: Mapping[str, Any], value: float | None, **about: Any
 
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Variance over ours by entrant, one colour a model; the rule at 1 is our default, a star a biased entrant."""
-    biased = {c["column"]["entrant"] for c in cells if c["row"] == "bias" and c["value"] > 1e-9}
+    biased = {c["column"]["entrant"] for c in cells if c["row"] == "bias" and (c["value"] or 0.0) > 1e-9}
     series: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     for c in cells:
         if c["row"] == "variance_over_ours":
