@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from vrpo_theory import EXHIBITS, plotting
+from vrpo_theory.reproduce.exhibits.figure1 import BARS
+from vrpo_theory.reproduce.exhibits.training_noise import PANELS
 
 FIGURES = Path(__file__).parents[2] / "figures"
 TINY = Path(__import__("vrpo_theory").__file__).parent / "models" / "llada" / "tiny"
@@ -20,11 +22,18 @@ def of_one_pair(c):
     return c["row"] in ("elbo_gap_bias", "monte_carlo_bias") and c["n_pairs"] == 1 and c["column"]["pair"] != "mean"
 
 
+def right(c):
+    return c["row"].startswith("right")
+
+
 SHOWN = {
     "allocation": has("var_score"),
+    "arena": has("variance_over_ours"),
     "bounds": lambda c: c["column"]["quantity"].endswith("lhs/rhs"),
     "consistency": has("var_score", "repeats_needed"),
     "designs": lambda c: c["row"] == "gain" and c["column"]["n"] == (16 if "512" in c["column"]["model"] else 8),
+    "figure1": lambda c: c["column"]["arm"] in BARS or c["row"] in ("right: addition", "right: sums"),
+    "figure5": has("loss, smoothed"),
     "forms": lambda c: c["row"] in ("var_score_ratio", "var_term") and c["column"]["form"] == "time",
     "likelihood": lambda c: "pair" in c["column"] and of_one_pair(c),
     "profile": lambda c: (
@@ -32,9 +41,20 @@ SHOWN = {
     ),
     "proxy": lambda c: c["row"].startswith("var_gradient") and (c["row"].endswith("ratio") or "pair" in c["column"]),
     "ratio": lambda c: c["row"] == "ratio_deviation",
+    "table1": right,
     "table3": lambda c: c["row"].endswith("_ratio"),
+    "table3_tasks": lambda c: c["row"].startswith("minus"),
+    "table4": has("right: all"),
+    "table5": lambda c: right(c) and c["column"]["over"] != "sd",
+    "table6": lambda c: "block" in c["column"],
+    "training_noise": has(*PANELS),
 }
 """Which cells each exhibit's figure shows; of others, all."""
+NUMBERS = {
+    "architecture": lambda c: c["value"] / c["paper"],
+    "ratio": lambda c: c["median"],
+}
+"""What is drawn of a cell; of others, the value."""
 
 
 def every(cell):
@@ -65,8 +85,8 @@ def stored():
 @pytest.mark.parametrize("name", EXHIBITS.names())
 def test_every_value_is_drawn_whatever_its_method(name, methods, stored):
     cells = [c | {"method": methods.get(c["method"], c["method"])} for c in stored[name]]
-    key = "median" if name == "ratio" else "value"
-    expected = {c[key] for c in cells if SHOWN.get(name, every)(c) and c[key] is not None}
+    number = NUMBERS.get(name, lambda c: c["value"])
+    expected = {number(c) for c in cells if SHOWN.get(name, every)(c)} - {None}
     assert expected
     figure = EXHIBITS[name].plot(cells)
     assert expected <= drawn(figure)

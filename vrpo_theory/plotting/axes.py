@@ -29,7 +29,7 @@ LONGEST = 40
 Number = float | None
 Points = Mapping[str, tuple[Number, Number]]
 """A value and its standard error by name; None is not drawn."""
-Line = tuple[Sequence[float], Sequence[Number], Sequence[Number]]
+Line = tuple[Sequence[Number], Sequence[Number], Sequence[Number]]
 """Places, values and their standard errors."""
 
 

@@ -133,7 +133,7 @@ def curves(
     handles = []
     for k, (label, (x, y, errors)) in enumerate(series.items()):
         style = dot(k) | {"fmt": f"{MARKERS[k % len(MARKERS)]}-", "linewidth": 1.2}
-        handles.append(axes.errorbar(x, gaps(y), yerr=gaps(errors), label=label, **style))
+        handles.append(axes.errorbar(gaps(x), gaps(y), yerr=gaps(errors), label=label, **style))
     finish(axes, title, xlabel, ylabel)
     set_scale(axes.xaxis, xscale)
     set_scale(axes.yaxis, yscale)

@@ -59,9 +59,14 @@ def _cell(row: str, value: float) -> Cell:
 def plot(cells: Sequence[Mapping[str, Any]]) -> Figure:
     """Ours over the printed number."""
     figure, (ax,) = plotting.panels(1)
-    ratios = {c["row"]: (c["value"] / c["paper"], None) for c in cells}
+    ratios = {c["row"]: (_over_printed(c), None) for c in cells}
     plotting.dots(ax, {MODEL: ratios}, title="from the configuration", xlabel="over the printed number")
     return figure
+
+
+def _over_printed(cell: Mapping[str, Any]) -> float | None:
+    value, paper = cell["value"], cell["paper"]
+    return value / paper if value is not None and paper else None
 
 
 exhibit(

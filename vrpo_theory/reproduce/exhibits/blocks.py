@@ -127,7 +127,7 @@ def plot(cells: Cells) -> Figure:
         ylabel="forward passes", xscale="log", yscale="log",
     )  # fmt: skip
     for cell in cells:
-        if cell["row"] == "longest_exact":
+        if cell["row"] == "longest_exact" and cell["value"] is not None:
             axes[2].axvline(cell["value"], linestyle=":", color="0.5")
     for ax in axes:
         plotting.doublings(ax)
