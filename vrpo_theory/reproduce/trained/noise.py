@@ -100,7 +100,8 @@ def _noise(case: Case, answers: Case, kept: Path) -> Noise:
     path = kept / f"{content_key(case.pair.chosen.prompt).hex()[:16]}-{PARAMETERS}.safetensors"
     if not path.exists():
         (gram,) = gradient_grams(case, (PARAMETERS,))
-        write_atomically(path, save({"gram": gram.gram, "gradient": _gradient(case)}))
+        # safetensors writes the memory as it lies.
+        write_atomically(path, save({"gram": np.ascontiguousarray(gram.gram), "gradient": _gradient(case)}))
     found = load_file(path)
     return Noise(answers, GradientGram(case.pair, found["gram"]), found["gradient"])
 
