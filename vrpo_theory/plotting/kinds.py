@@ -147,11 +147,12 @@ def doublings(axes: Axes) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def histogram(axes: Axes, middle: Sequence[float], height: Sequence[Number], *, label: str) -> None:
+def histogram(axes: Axes, middle: Sequence[Number], height: Sequence[Number], *, label: str) -> None:
     """Bars of equal width that touch, behind whatever else is drawn."""
     if middle:
-        width = middle[1] - middle[0] if len(middle) > 1 else 1.0
-        axes.bar(middle, gaps(height), width, label=label, color="#d5d5d5", zorder=0)
+        place = gaps(middle)
+        width = place[1] - place[0] if len(place) > 1 else 1.0
+        axes.bar(place, gaps(height), width, label=label, color="#d5d5d5", zorder=0)
 
 
 def strips(axes: Axes, groups: Mapping[str, Sequence[Number]], *, title: str, ylabel: str) -> None:
