@@ -173,3 +173,9 @@ def test_batch_sizes_are_audited_apart():
 def test_bad_options_are_refused(options, says):
     with pytest.raises(InputError, match=says):
         audit(exact, **options)
+
+
+def test_a_tail_that_is_not_known_well_enough_leaves_it_undecided():
+    """What a long answer's time form has beyond the range is only bounded: by more than this margin."""
+    found = audit(ZOO["floored_time_form"].estimator, lengths=[70], n=[1], toys=["gaps"], calls=4000, span=(1, 0))
+    assert (found.verdict, found.cells[0].reason) == ("undecided", "values below the assumed range")

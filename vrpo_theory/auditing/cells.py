@@ -106,6 +106,8 @@ class AuditCell:
         """Evidence on the values cut off at the low end, against the time form's; all values when it begins."""
         if self.up_to_tail is None:
             beyond, slack = excess(self.toy, self.n, self.evidence.low)
+            if slack >= self._margin:  # what lies beyond is not known well enough to decide
+                return
             self.up_to_tail = self._evidence_of(self.toy.elbo + beyond, self._margin - slack)
             values = np.array(self.values)
         self.up_to_tail.update(np.maximum(values, self.evidence.low))

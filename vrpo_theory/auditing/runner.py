@@ -133,7 +133,8 @@ def _spent(cell: AuditCell, calls: int) -> str:
     """Why a cell gets no more calls, or nothing."""
     if cell.evidence.above:
         return "values above the assumed range"
-    if cell.up_to_tail and len(cell.values) >= min(HEAVY, calls) and not cell.up_to_tail.may_be_within:
+    decidable = cell.up_to_tail is not None and cell.up_to_tail.may_be_within
+    if cell.heavy and len(cell.values) >= min(HEAVY, calls) and not decidable:
         return "values below the assumed range"
     return "out of calls" if len(cell.values) >= calls else ""
 
